@@ -1,0 +1,72 @@
+"""ProRLJob: the table of contents of the API. Every block has its own module."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from prorl_api.base import ApiModel, DnsLabel
+from prorl_api.spec_algorithm import AlgorithmSpec, ReferenceResetSpec
+from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
+from prorl_api.spec_model import DataSpec, ModelSpec
+from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
+from prorl_api.status import ProRLJobStatus
+
+JobName = Annotated[DnsLabel, StringConstraints(max_length=40)]
+"""Names of a job's objects are made from it, and a pod's host name has 63 characters."""
+
+
+class ProRLJobSpec(ApiModel):
+    """The desired training run. Only rollout.replicas and runPolicy may change after creation."""
+
+    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    """Trainer image of all roles; absent means the operator's default."""
+    gpu_resource_name: Annotated[
+        str, StringConstraints(max_length=253, pattern=r"^[a-z0-9.-]+/[a-zA-Z0-9._-]+$")
+    ] = "nvidia.com/gpu"
+    """Extended resource that stands for one GPU."""
+    model: ModelSpec
+    data: DataSpec
+    algorithm: AlgorithmSpec = AlgorithmSpec()
+    coordinator: CoordinatorSpec = CoordinatorSpec()
+    trainer: TrainerSpec = TrainerSpec()
+    rollout: RolloutSpec = RolloutSpec()
+    verifier: VerifierSpec = VerifierSpec()
+    checkpoint: CheckpointSpec = CheckpointSpec()
+    reference_reset: ReferenceResetSpec = ReferenceResetSpec()
+    run_policy: RunPolicy = RunPolicy()
+
+    @property
+    def world_size(self) -> int:
+        """Learner ranks of the job."""
+        return self.trainer.replicas * max(1, self.trainer.gpus_per_replica)
+
+
+class Metadata(ApiModel):
+    """The part of ObjectMeta that the job's code reads; other keys are kept out of it."""
+
+    name: JobName
+    namespace: DnsLabel = "default"
+    uid: Annotated[str, StringConstraints(max_length=64)] = ""
+    generation: int = 0
+
+
+class ProRLJob(ApiModel):
+    """One prolonged reinforcement-learning run of one language model."""
+
+    api_version: Literal["prorl.dev/v1alpha1"] = "prorl.dev/v1alpha1"
+    kind: Literal["ProRLJob"] = "ProRLJob"
+    metadata: Metadata
+    spec: ProRLJobSpec
+    status: Annotated[ProRLJobStatus | None, Field(exclude_if=lambda s: s is None)] = None
+
+
+def parse_job(manifest: dict[str, Any]) -> ProRLJob:
+    """Reads an API server's answer: unknown metadata keys are dropped, the rest is strict.
+
+    Raises pydantic.ValidationError.
+    """
+    keep = {k: v for k, v in manifest.get("metadata", {}).items() if k in _METADATA_KEYS}
+    return ProRLJob.model_validate({**manifest, "metadata": keep})
+
+
+_METADATA_KEYS = ("name", "namespace", "uid", "generation")

@@ -1,0 +1,90 @@
+"""How it is trained: spec.algorithm and spec.referenceReset. Symbols: docs/recipe."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from prorl_api.base import ApiModel
+
+
+class Advantage(StrEnum):
+    """How rewards become advantages."""
+
+    REINFORCE_PP_BASELINE = "reinforce++-baseline"
+    """Reward minus the group mean, then normalised over the tokens of the global batch."""
+
+
+class ClipSpec(ApiModel):
+    """Asymmetric PPO clipping ("clip-higher"): the ratio is kept in [1 - low, 1 + high]."""
+
+    low: Annotated[float, Field(gt=0, lt=1)] = 0.2
+    """Lower clip distance."""
+    high: Annotated[float, Field(gt=0, le=10)] = 0.28
+    """Upper clip distance."""
+
+
+class KlSpec(ApiModel):
+    """The trust region: a k2 KL term to the frozen reference, added to the loss."""
+
+    coefficient: Annotated[float, Field(ge=0, le=10)] = 1e-4
+    """Weight of the KL term; 0 switches it off (KL is still measured)."""
+    clamp: Annotated[float, Field(gt=0, le=20)] = 10.0
+    """The log-ratio to the reference is clamped to [-clamp, clamp], in nats, before squaring."""
+
+
+class SamplingSpec(ApiModel):
+    """How completions are drawn; top-p and top-k are off so that log-probs stay exact."""
+
+    temperature: Annotated[float, Field(gt=0, le=2)] = 1.0
+    """Softmax temperature of the sampler, applied alike to all log-probs of the trainer."""
+    max_prompt_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 1024
+    """A longer prompt is an error of the data."""
+    max_response_tokens: Annotated[int, Field(ge=1, le=1_000_000)] = 8192
+    """Cap of one completion."""
+
+
+class DynamicSamplingSpec(ApiModel):
+    """Groups whose samples all earn the same reward carry no signal and are drawn again."""
+
+    enabled: bool = True
+    """Off: every group is trained on."""
+    max_rounds: Annotated[int, Field(ge=1, le=100)] = 10
+    """Generation rounds per step at most. After the last one the step goes on if at least half of
+    promptsPerStep is there; otherwise the job fails with exit code NoSignal."""
+
+
+class AlgorithmSpec(ApiModel):
+    """The ProRL recipe."""
+
+    steps: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
+    """RL steps (one rollout batch each) until the job has succeeded."""
+    prompts_per_step: Annotated[int, Field(ge=1, le=65_536)] = 512
+    """Groups per RL step."""
+    samples_per_prompt: Annotated[int, Field(ge=1, le=1024)] = 16
+    """Completions per prompt, the group size N."""
+    updates_per_step: Annotated[int, Field(ge=1, le=64)] = 4
+    """Optimizer updates per RL step; each takes a mini-batch of whole groups."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 1e-6
+    """Peak learning rate of AdamW, constant after the warm-up."""
+    warmup_steps: Annotated[int, Field(ge=0, le=100_000)] = 10
+    """RL steps of linear learning-rate warm-up."""
+    max_grad_norm: Annotated[float, Field(gt=0, le=1000)] = 1.0
+    """Gradient norm clip."""
+    tokens_per_microbatch: Annotated[int, Field(ge=64, le=10_000_000)] = 16_384
+    """Packed tokens per forward pass and rank; bounds memory, does not change the result."""
+    advantage: Advantage = Advantage.REINFORCE_PP_BASELINE
+    """The advantage estimator."""
+    clip: ClipSpec = ClipSpec()
+    kl: KlSpec = KlSpec()
+    sampling: SamplingSpec = SamplingSpec()
+    dynamic_sampling: DynamicSamplingSpec = DynamicSamplingSpec()
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
+    """Seed of everything drawn: prompt order, sampling, validation."""
+
+
+class ReferenceResetSpec(ApiModel):
+    """When the frozen reference policy is replaced by the current policy."""
+
+    every_steps: Annotated[int, Field(ge=0, le=100_000)] = 400
+    """RL steps between two resets; 0 means never."""

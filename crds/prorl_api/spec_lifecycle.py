@@ -1,0 +1,54 @@
+"""What happens over time: spec.checkpoint and spec.runPolicy."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from prorl_api.base import ApiModel, DnsLabel, Quantity, ShortText
+
+
+class Resume(StrEnum):
+    """What a start beside existing checkpoints does."""
+
+    LATEST = "Latest"
+    """Go on from the newest checkpoint that verifies; start fresh only where there is none."""
+    NONE = "None"
+    """Start fresh; refused when checkpoints exist, so that none is ever overwritten."""
+
+
+class PvcStorage(ApiModel):
+    """A PersistentVolumeClaim: an existing one by name, or one made for the job."""
+
+    claim_name: DnsLabel | None = None
+    """An existing claim in the job's namespace (ReadWriteMany for more than one node)."""
+    size: Quantity | None = None
+    """Size of a claim to be made; it is named after the job and outlives it."""
+    storage_class: ShortText | None = None
+    """Storage class of the claim to be made; absent means the cluster's default."""
+
+
+class CheckpointStorage(ApiModel):
+    """Where checkpoints live. Local mode uses ./runs/NAME instead."""
+
+    pvc: PvcStorage = PvcStorage(size="50Gi")
+
+
+class CheckpointSpec(ApiModel):
+    """Durable state."""
+
+    storage: CheckpointStorage = CheckpointStorage()
+    every_steps: Annotated[int, Field(ge=1, le=100_000)] = 10
+    """RL steps between two checkpoints; one is always made at the last step and on a stop."""
+    keep: Annotated[int, Field(ge=2, le=1000)] = 2
+    """Newest checkpoints kept; at least 2 so that a corrupt one has a predecessor."""
+    resume: Resume = Resume.LATEST
+    grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
+    """Time that a pod of coordinator or trainer gets to save between SIGTERM and SIGKILL."""
+
+
+class RunPolicy(ApiModel):
+    """Bounds of the run."""
+
+    max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
+    """Failures (not deletions, evictions or preemptions) after which the job has failed."""

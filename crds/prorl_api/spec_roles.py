@@ -1,0 +1,96 @@
+"""Who runs it: spec.coordinator, spec.trainer, spec.rollout, spec.verifier."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from prorl_api.base import ApiModel, Quantity
+
+LabelKey = Annotated[
+    str, StringConstraints(max_length=317, pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$")
+]
+LabelValue = Annotated[
+    str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$")
+]
+
+
+class Role(StrEnum):
+    """The four roles of a job, as they appear in labels, status and pod names."""
+
+    COORDINATOR = "coordinator"
+    TRAINER = "trainer"
+    ROLLOUT = "rollout"
+    VERIFIER = "verifier"
+
+
+class EngineKind(StrEnum):
+    """What generates completions."""
+
+    VLLM = "vllm"
+    TRANSFORMERS = "transformers"
+    """Slow and simple, on the same interface: for tests and debugging."""
+
+
+class Resources(ApiModel):
+    """CPU and memory of the role's container. GPUs come from gpusPerReplica."""
+
+    cpu: Quantity | None = None
+    """CPU request (no limit is set: throttled training is slow training)."""
+    memory: Quantity | None = None
+    """Memory request and limit."""
+
+
+class Toleration(ApiModel):
+    """A Kubernetes toleration."""
+
+    key: Annotated[str, StringConstraints(max_length=317)] = ""
+    operator: Literal["Exists", "Equal"] = "Equal"
+    value: LabelValue = ""
+    effect: Literal["", "NoSchedule", "PreferNoSchedule", "NoExecute"] = ""
+    toleration_seconds: Annotated[int, Field(ge=0, le=86_400)] | None = None
+
+
+class PodSpec(ApiModel):
+    """The part of a role's pod that a job may choose. The operator writes everything else, the
+    security context above all, so that a ProRLJob grants no more than a restricted pod."""
+
+    resources: Resources = Resources()
+    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
+    tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
+
+
+class CoordinatorSpec(ApiModel):
+    """The driver of the RL loop: one CPU pod."""
+
+    pod: PodSpec = PodSpec(resources=Resources(cpu="500m", memory="4Gi"))
+
+
+class TrainerSpec(ApiModel):
+    """The learners: FSDP2 over replicas x max(1, gpusPerReplica) ranks."""
+
+    replicas: Annotated[int, Field(ge=1, le=512)] = 1
+    gpus_per_replica: Annotated[int, Field(ge=0, le=16)] = 0
+    """GPUs (and ranks) per trainer pod; 0 trains one rank on the CPU."""
+    pod: PodSpec = PodSpec(resources=Resources(cpu="1", memory="8Gi"))
+
+
+class RolloutSpec(ApiModel):
+    """The generation engines. `kubectl scale` changes replicas while the job runs."""
+
+    replicas: Annotated[int, Field(ge=1, le=512)] = 1
+    min_replicas: Annotated[int, Field(ge=1, le=512)] = 1
+    """Training waits while fewer engines than this are ready."""
+    gpus_per_replica: Annotated[int, Field(ge=0, le=1)] = 0
+    """GPUs per rollout pod; 0 generates on the CPU."""
+    engine: EngineKind = EngineKind.VLLM
+    pod: PodSpec = PodSpec(resources=Resources(cpu="1", memory="8Gi"))
+
+
+class VerifierSpec(ApiModel):
+    """The verification service that judges completions."""
+
+    replicas: Annotated[int, Field(ge=1, le=512)] = 1
+    timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 10
+    """Wall-clock limit of one verdict; a completion that takes longer earns nothing."""
+    pod: PodSpec = PodSpec(resources=Resources(cpu="250m", memory="2Gi"))

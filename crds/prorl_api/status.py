@@ -1,0 +1,125 @@
+"""ProRLJob.status: written by the operator only."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field, StringConstraints
+
+from prorl_api.base import ApiModel
+
+Message = Annotated[str, StringConstraints(max_length=4096)]
+Timestamp = Annotated[
+    str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})
+]
+
+
+class Phase(StrEnum):
+    """A summary of the conditions, for people."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    RUNNING = "Running"
+    RECOVERING = "Recovering"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+class ConditionType(StrEnum):
+    """The condition types of a ProRLJob."""
+
+    ROLES_READY = "RolesReady"
+    PROGRESSING = "Progressing"
+    CHECKPOINTED = "Checkpointed"
+    DEGRADED = "Degraded"
+    COMPLETED = "Completed"
+    FAILED = "Failed"
+
+
+class Condition(ApiModel):
+    """A metav1.Condition."""
+
+    type: Annotated[str, StringConstraints(max_length=64)]
+    status: Literal["True", "False", "Unknown"]
+    reason: Annotated[str, StringConstraints(max_length=128, pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+    message: Message
+    last_transition_time: Timestamp
+    observed_generation: int = 0
+
+
+class RoleStatus(ApiModel):
+    """Pods of one role."""
+
+    desired: int = 0
+    ready: int = 0
+    failed: int = 0
+    """Failed pods seen so far that count as failures."""
+    selector: Annotated[str, StringConstraints(max_length=512)] | None = None
+    """Label selector of the role's pods, for the scale subresource."""
+
+
+class Roles(ApiModel):
+    """Pods per role."""
+
+    coordinator: RoleStatus = RoleStatus()
+    trainer: RoleStatus = RoleStatus()
+    rollout: RoleStatus = RoleStatus()
+    verifier: RoleStatus = RoleStatus()
+
+
+class Progress(ApiModel):
+    """Where training is, as last reported by the coordinator."""
+
+    step: int = 0
+    """Finished RL steps."""
+    total_steps: int = 0
+    last_time: Timestamp | None = None
+    """When the last step was finished."""
+    tokens: int = 0
+    """Response tokens generated since step 0."""
+    reward_mean: float | None = None
+    """Mean raw reward of the last step's completions, before dynamic sampling."""
+    accuracy: float | None = None
+    """Last held-out accuracy (mean pass@1 over the validation sets)."""
+    kl: float | None = None
+    """Mean k2 KL to the reference, nats per token."""
+    entropy: float | None = None
+    """Mean estimated entropy of the policy, nats per token."""
+
+
+class CheckpointStatus(ApiModel):
+    """The last durable checkpoint."""
+
+    last_step: int
+    last_time: Timestamp
+    uri: Annotated[str, StringConstraints(max_length=2048)]
+    size_bytes: int
+
+
+class ReferenceStatus(ApiModel):
+    """The frozen reference policy."""
+
+    version: int = 0
+    """0 is the initial model; every reset adds 1."""
+    last_reset_step: int | None = None
+    last_reason: Annotated[str, StringConstraints(max_length=64)] | None = None
+    next_reset_step: int | None = None
+
+
+class ProRLJobStatus(ApiModel):
+    """Everything that the operator knows about the job. Rebuilt from observation."""
+
+    observed_generation: int = 0
+    phase: Phase = Phase.PENDING
+    conditions: Annotated[list[Condition], Field(max_length=16)] = []
+    attempt: int = 1
+    """Number of the coordinator's incarnation; fences checkpoint writers."""
+    restarts: int = 0
+    """Pods of coordinator and trainer that were replaced, for any reason."""
+    restarts_counted: int = 0
+    """Those of them that count against runPolicy.maxRestarts."""
+    start_time: Timestamp | None = None
+    completion_time: Timestamp | None = None
+    roles: Roles = Roles()
+    progress: Progress | None = None
+    checkpoint: CheckpointStatus | None = None
+    reference: ReferenceStatus | None = None

@@ -1,0 +1,196 @@
+"""The documents that the parts send each other, as pydantic models with camelCase keys.
+
+Coordinator HTTP API, port runtime.COORDINATOR_PORT, `Authorization: Bearer TOKEN` for /v1:
+  GET  /v1/status            -> StatusDocument
+  POST /v1/commands          Command -> CommandResult (the same id again gives the same result)
+  POST /v1/notices           Notice -> NoticeResult (the same pod again gives the current state)
+  GET  /metrics /healthz /readyz
+"""
+
+from enum import StrEnum
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, StringConstraints
+
+from prorl_api.base import ApiModel
+from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_roles import Role
+from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
+
+class JobDocument(ApiModel):
+    """The resolved job: what the operator puts into the ConfigMap and local mode writes to a file.
+    Defaults are filled in; `hash` is canonical.sha256 of the spec's canonical JSON."""
+
+    name: str
+    namespace: str
+    uid: str
+    spec: ProRLJobSpec
+    hash: str
+
+
+class Stage(StrEnum):
+    """What the coordinator is doing."""
+
+    STARTING = "Starting"
+    """Materialising the model, waiting for Ray nodes, loading engines."""
+    TRAINING = "Training"
+    RECOVERING = "Recovering"
+    """Learner ranks or all engines are lost; waiting for their replacements."""
+    SAVING = "Saving"
+    """Stopping: the last checkpoint is being written."""
+    DONE = "Done"
+
+
+class RoleCount(ApiModel):
+    """Members of a role that the coordinator can use now."""
+
+    wanted: int
+    usable: int
+
+
+class StatusDocument(ApiModel):
+    """GET /v1/status."""
+
+    job_uid: str
+    attempt: int
+    stage: Stage
+    message: Annotated[str, StringConstraints(max_length=1024)] = ""
+    """One sentence for people, e.g. what is being waited for."""
+    ray_session: str
+    """Changes whenever the Ray head is a new one; agents rejoin then."""
+    progress: Progress
+    checkpoint: CheckpointStatus | None = None
+    reference: ReferenceStatus = ReferenceStatus()
+    trainers: RoleCount
+    engines: RoleCount
+    learner_restarts: int = 0
+    """Times the learner group was rebuilt from a checkpoint within this attempt."""
+    spec_hash: str
+
+
+class CommandKind(StrEnum):
+    """What may be asked of a running coordinator."""
+
+    CHECKPOINT = "Checkpoint"
+    STOP = "Stop"
+    """Save at the next safe point, then end with exit code STOPPED."""
+
+
+class Command(ApiModel):
+    """POST /v1/commands."""
+
+    id: Id
+    kind: CommandKind
+
+
+class CommandState(StrEnum):
+    """Progress of a command."""
+
+    ACCEPTED = "Accepted"
+    DONE = "Done"
+    FAILED = "Failed"
+
+
+class CommandResult(ApiModel):
+    """Answer to a command; POST the same command again to poll."""
+
+    id: Id
+    state: CommandState
+    step: int | None = None
+    """The step that is durable because of the command."""
+    message: str = ""
+
+
+class Notice(ApiModel):
+    """POST /v1/notices: an agent's pod has been told to go."""
+
+    pod: str
+    role: Role
+    index: int
+    deadline_seconds: Annotated[float, Field(ge=0)]
+    """Seconds that are left until SIGKILL."""
+
+
+class NoticeResult(ApiModel):
+    """Whether the pod may go; agents repeat the notice until it may."""
+
+    may_go: bool
+    saved_step: int | None = None
+
+
+class Outcome(StrEnum):
+    """How a container of the trainer image ended."""
+
+    SUCCEEDED = "Succeeded"
+    STOPPED = "Stopped"
+    FAILED = "Failed"
+
+
+class TerminationMessage(ApiModel):
+    """The final word, in the container's termination message (at most 4096 bytes)."""
+
+    outcome: Outcome
+    exit_code: int
+    reason: Annotated[str, StringConstraints(max_length=64)]
+    """CamelCase: the name of the exit code or a finer one."""
+    message: Annotated[str, StringConstraints(max_length=2048)] = ""
+    step: int = 0
+    checkpoint_step: int | None = None
+    accuracy: float | None = None
+    reward_mean: float | None = None
+
+
+class VerifyItem(ApiModel):
+    """One completion to be judged."""
+
+    id: Id
+    verifier: str
+    completion: str
+    answer: Any
+    meta: dict[str, Any] = {}
+
+
+class VerifyRequest(ApiModel):
+    """POST /v1/verify of the verification service."""
+
+    items: list[VerifyItem]
+
+
+class VerdictOutcome(StrEnum):
+    """PASS and FAIL carry a score; an infra-error is never a reward."""
+
+    PASS = "pass"
+    FAIL = "fail"
+    INFRA_ERROR = "infra-error"
+
+
+class VerdictDocument(ApiModel):
+    """The judgement of one completion."""
+
+    id: Id
+    outcome: VerdictOutcome
+    score: Annotated[float, Field(ge=0, le=1)] | None
+    reason: str = ""
+    seconds: float = 0.0
+
+
+class VerifyResponse(ApiModel):
+    """Answer of POST /v1/verify: one verdict per item, in order."""
+
+    version: str
+    verdicts: list[VerdictDocument]
+
+
+class MetricsRecord(ApiModel):
+    """One line of metrics.jsonl: a finished step. Keys of `values` are the metric names of
+    docs/metrics.md without the `prorl_` prefix."""
+
+    kind: Literal["step", "validation", "reset", "checkpoint", "start", "end"]
+    step: int
+    attempt: int
+    time: float
+    """Unix time in seconds."""
+    values: dict[str, float | int | str | None]
