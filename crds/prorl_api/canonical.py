@@ -13,13 +13,11 @@ def dumps(value: Any) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-MUTABLE = {"rollout": {"replicas"}, "run_policy": True}
-"""What may change while the job runs, as pydantic's `exclude`; no part of the spec's identity."""
-
-
 def spec_hash(spec: ProRLJobSpec) -> str:
     """sha256 of the canonical JSON of the immutable spec with all defaults filled in."""
-    text = dumps(spec.model_dump(mode="json", by_alias=True, exclude=MUTABLE))
+    # What may change while the job runs is no part of the spec's identity.
+    mutable = {"rollout": {"replicas"}, "run_policy": True}
+    text = dumps(spec.model_dump(mode="json", by_alias=True, exclude=mutable))  # type: ignore[arg-type]
     return hashlib.sha256(text.encode()).hexdigest()
 
 

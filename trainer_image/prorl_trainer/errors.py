@@ -1,0 +1,83 @@
+"""The errors that end or interrupt a run; each names the exit code it ends with."""
+
+from typing import ClassVar
+
+from prorl_api.exit_codes import ExitCode
+
+
+class TrainingError(Exception):
+    """Base: the run cannot go on as it is. The message is a full sentence for the user."""
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+
+
+class ConfigError(TrainingError):
+    """The job document is wrong: field, value and limit are in the message."""
+
+    exit_code = ExitCode.CONFIG
+
+
+class DataError(TrainingError):
+    """A dataset is missing or has a malformed row: set, row number and column are named."""
+
+    exit_code = ExitCode.DATA
+
+
+class ModelError(TrainingError):
+    """The model is missing or cannot be loaded."""
+
+    exit_code = ExitCode.MODEL
+
+
+class CheckpointError(TrainingError):
+    """No checkpoint may be used, or a fresh start beside existing ones was refused."""
+
+    exit_code = ExitCode.CHECKPOINT
+
+
+class StorageError(TrainingError):
+    """Writing failed; the last durable checkpoint stands."""
+
+    exit_code = ExitCode.STORAGE
+
+
+class NonFiniteError(TrainingError):
+    """A loss, gradient or reward was not finite; no weights were changed by it."""
+
+    exit_code = ExitCode.NON_FINITE
+
+
+class NoSignalError(TrainingError):
+    """Dynamic sampling found too few groups with a signal."""
+
+    exit_code = ExitCode.NO_SIGNAL
+
+
+class WeightSyncError(TrainingError):
+    """Weights could not be published to any engine."""
+
+    exit_code = ExitCode.WEIGHT_SYNC
+
+
+class VerifierError(TrainingError):
+    """The verification service stayed unreachable or answered nonsense."""
+
+    exit_code = ExitCode.VERIFIER
+
+
+class TrainerLostError(TrainingError):
+    """A learner rank is gone. The coordinator rebuilds the group from the last checkpoint."""
+
+    exit_code = ExitCode.TRAINER_LOST
+
+
+class EngineLostError(TrainingError):
+    """One engine is gone. The pool goes on with the others and waits when none is left."""
+
+    exit_code = ExitCode.WEIGHT_SYNC
+
+
+class UnauthorizedError(TrainingError):
+    """A token was refused."""
+
+    exit_code = ExitCode.UNAUTHORIZED

@@ -1,0 +1,216 @@
+"""The records that flow through a step, and the Protocols at its edges.
+
+prompt -> completions -> verdicts -> group -> kept groups -> batch -> gradients -> weights.
+A completion is an episode: tokens with a mask that says which of them the model wrote. Single-turn
+episodes are the only kind so far: one prompt, then tokens the model wrote.
+Legend: T tokens of one response. Nothing here imports torch, ray or vllm.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prompt:
+    """One task instance. `ordinal` is its place in the job's order of prompts, a pure function of
+    (seed, ordinal)."""
+
+    ordinal: int
+    set_name: str
+    domain: str
+    verifier: str
+    text: str
+    token_ids: tuple[int, ...]
+    answer: Any
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+class FinishReason(StrEnum):
+    """Why generation ended."""
+
+    STOP = "stop"
+    """The model wrote its end-of-sequence token, which is part of token_ids."""
+    LENGTH = "length"
+    """maxResponseTokens was reached."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GenerationRequest:
+    """One completion to be drawn. `request_id` is unique within a step and names the completion
+    everywhere; `seed` makes the draw reproducible."""
+
+    request_id: str
+    prompt_token_ids: tuple[int, ...]
+    max_tokens: int
+    temperature: float
+    seed: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Completion:
+    """What the model wrote. token_ids, mask, logprobs: length T each."""
+
+    request_id: str
+    token_ids: tuple[int, ...]
+    """Response tokens, the end-of-sequence token included if it was written."""
+    mask: tuple[bool, ...]
+    """True where the model wrote the token (and may learn from it)."""
+    logprobs: tuple[float, ...]
+    """Natural log-probability of each token at the rollout temperature (lp_roll)."""
+    finish_reason: FinishReason
+    weight_versions: tuple[str, ...]
+    """Versions of the weights that wrote it, oldest first; one unless weights changed meanwhile."""
+    text: str
+    """Decoded token_ids without special tokens; what the verifier judges."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """The judgement of one completion. `score` is None iff the verifier could not judge it; such a
+    completion is masked and counted, never rewarded."""
+
+    score: float | None
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Group:
+    """All completions of one prompt, with their verdicts in the same order."""
+
+    prompt: Prompt
+    completions: tuple[Completion, ...]
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def scores(self) -> tuple[float, ...]:
+        """Scores of the judged completions."""
+        return tuple(v.score for v in self.verdicts if v.score is not None)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingSequence:
+    """One completion as the learner gets it. mask, rollout_logprobs: length T."""
+
+    prompt_token_ids: tuple[int, ...]
+    response_token_ids: tuple[int, ...]
+    mask: tuple[bool, ...]
+    rollout_logprobs: tuple[float, ...]
+    group: int
+    """Index of the group within the batch."""
+    reward: float
+    advantage: float
+    """Sequence-level advantage before token masking (already normalised over the batch)."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingBatch:
+    """All kept sequences of one RL step, groups kept together and in order."""
+
+    step: int
+    sequences: tuple[TrainingSequence, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpdateSettings:
+    """The learner's hyperparameters for one RL step (see spec.algorithm for meaning and units)."""
+
+    num_updates: int
+    learning_rate: float
+    """Already scaled by the warm-up."""
+    max_grad_norm: float
+    clip_low: float
+    clip_high: float
+    kl_coefficient: float
+    kl_clamp: float
+    temperature: float
+    tokens_per_microbatch: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class UpdateResult:
+    """What one RL step's updates measured, averaged over tokens of the whole batch and identical on
+    every rank. Keys: loss, grad_norm, kl (k2 to the reference before the first update), kl_k1,
+    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high, ppo_kl, mismatch
+    (mean |lp_old - lp_roll|), mismatch_max."""
+
+    metrics: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardFiles:
+    """What a rank wrote into a checkpoint directory: relative path -> (size in bytes, sha256)."""
+
+    files: dict[str, tuple[int, str]]
+
+
+class Engine(Protocol):
+    """One generation engine (an actor in its own process, or in-process for tests)."""
+
+    @property
+    def name(self) -> str:
+        """Stable for the life of the engine; a replacement has another."""
+        ...
+
+    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Draws one completion per request, in request order. Raises EngineLostError."""
+        ...
+
+    async def weight_version(self) -> str:
+        """Version of the loaded weights, `initial` before the first sync."""
+        ...
+
+
+class LearnerGroup(Protocol):
+    """All learner ranks, seen as one. Every method raises TrainerLostError when a rank is gone and
+    NonFiniteError before any weight is changed by a non-finite loss or gradient."""
+
+    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
+        """Old and reference log-probs, then num_updates optimizer steps."""
+        ...
+
+    async def publish(self, engines: Sequence[Engine], version: str) -> None:
+        """Sends the policy weights to the engines, tagged with `version`; all of them have it, or
+        WeightSyncError names the engines that must be replaced."""
+        ...
+
+    async def reset_reference(self) -> None:
+        """Copies the policy (full precision) to the frozen reference."""
+        ...
+
+    async def save(self, directory: Path) -> ShardFiles:
+        """Writes policy, optimizer, RNG and reference shards, fsynced, below `directory`."""
+        ...
+
+    async def load(self, directory: Path) -> None:
+        """Loads what save wrote, on any number of ranks."""
+        ...
+
+
+class Verifier(Protocol):
+    """The client of the verification service."""
+
+    async def verify(
+        self, prompt: Prompt, completions: Sequence[Completion]
+    ) -> tuple[Verdict, ...]:
+        """One verdict per completion, in order. Raises VerifierError if the service stays away."""
+        ...
+
+
+class PromptSource(Protocol):
+    """The job's endless, deterministic order of training prompts, and its held-out sets."""
+
+    def prompt(self, ordinal: int) -> Prompt:
+        """The prompt at this place; a pure function of (seed, ordinal)."""
+        ...
+
+    def validation(self) -> Sequence[Prompt]:
+        """All held-out prompts; ordinals are negative."""
+        ...
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 over the rows of all sets; a checkpoint refuses another one."""
+        ...
