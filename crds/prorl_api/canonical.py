@@ -25,6 +25,9 @@ def job_document(job: ProRLJob) -> JobDocument:
     """The resolved job that the trainer image runs."""
     meta = job.metadata
     return JobDocument(
-        name=meta.name, namespace=meta.namespace, uid=meta.uid, spec=job.spec,
+        name=meta.name,
+        namespace=meta.namespace,
+        uid=meta.uid,
+        spec=job.spec,
         hash=spec_hash(job.spec),
     )

@@ -1,0 +1,1 @@
+"""What is saved, the commit protocol and the store."""

@@ -1,0 +1,67 @@
+"""What is asked of a running loop from outside: stop, save now, let a pod go."""
+
+import asyncio
+from dataclasses import dataclass, field
+
+from prorl_api.spec_roles import Role
+from prorl_api.wire import Command, CommandKind, CommandResult, CommandState, Notice, NoticeResult
+
+
+@dataclass(kw_only=True, slots=True)
+class Control:
+    """Requests that the loop answers at its next safe point. Used from one event loop only."""
+
+    stop_requested: bool = False
+    trainers_leaving: dict[str, str] = field(default_factory=dict)
+    """Pods of trainers that have been told to go: name -> address."""
+    _commands: dict[str, CommandResult] = field(default_factory=dict)
+    _released: dict[str, int | None] = field(default_factory=dict)
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def stop(self) -> None:
+        """Asks for a save and an orderly end."""
+        self.stop_requested = True
+        self._changed.set()
+
+    def command(self, command: Command) -> CommandResult:
+        """Accepts a command; the same id again reports its state."""
+        if command.id not in self._commands:
+            self._commands[command.id] = CommandResult(id=command.id, state=CommandState.ACCEPTED)
+            if command.kind is CommandKind.STOP:
+                self.stop()
+        return self._commands[command.id]
+
+    def notice(self, notice: Notice, address: str) -> NoticeResult:
+        """A trainer may go after the next save; any other pod at once."""
+        if notice.role is not Role.TRAINER or notice.pod in self._released:
+            return NoticeResult(may_go=True, saved_step=self._released.get(notice.pod))
+        self.trainers_leaving[notice.pod] = address
+        self._changed.set()
+        return NoticeResult(may_go=False)
+
+    @property
+    def save_requested(self) -> bool:
+        """Somebody waits for a durable checkpoint."""
+        pending = any(r.state is CommandState.ACCEPTED for r in self._commands.values())
+        return self.stop_requested or pending or bool(self.trainers_leaving)
+
+    def saved(self, step: int) -> dict[str, str]:
+        """Everybody who waited for a save has it. Returns the trainers that go: name -> address."""
+        for result_id, result in self._commands.items():
+            if result.state is CommandState.ACCEPTED:
+                self._commands[result_id] = CommandResult(
+                    id=result_id, state=CommandState.DONE, step=step
+                )
+        leaving, self.trainers_leaving = self.trainers_leaving, {}
+        self._released.update(dict.fromkeys(leaving, step))
+        return leaving
+
+    def release_all(self) -> None:
+        """Nothing can be saved now (no learner is up): whoever waits may go."""
+        self._released.update(dict.fromkeys(self.trainers_leaving, None))
+        self.trainers_leaving = {}
+
+    async def changed(self) -> None:
+        """Returns after the next request."""
+        self._changed.clear()
+        await self._changed.wait()

@@ -1,0 +1,1 @@
+"""Prompts: sources, and their order as a pure function."""

@@ -1,0 +1,173 @@
+"""The learner ranks as Ray actors, seen as one types.LearnerGroup."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ray
+from prorl_api import runtime
+from ray.exceptions import RayActorError, RayTaskError
+
+from prorl_trainer.errors import TrainerLostError, TrainingError
+from prorl_trainer.learn.learner import Learner, RankSettings, pick_device
+from prorl_trainer.rollout.actor import RayEngine
+from prorl_trainer.rollout.publish import Channel, publish_weights
+from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
+
+START_TIMEOUT_S = 300.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupSettings:
+    """How the ranks are placed."""
+
+    model_dir: Path
+    num_ranks: int
+    gpus_per_rank: int
+    """0 or 1."""
+    seed: int
+    in_cluster: bool
+    """Pods have an address each, so ports are fixed; on one machine they are free ones."""
+
+
+class LearnerActor:
+    """One rank in its own process. Ray makes a class of it."""
+
+    def __init__(self) -> None:
+        self._learner: Learner | None = None
+
+    def address(self, *, in_cluster: bool) -> tuple[str, int]:
+        """Where rank 0 can be met."""
+        port = runtime.RENDEZVOUS_PORT if in_cluster else _free_port()
+        return ray.util.get_node_ip_address(), port
+
+    def start(self, settings: RankSettings, num_gpus: int) -> None:
+        """Loads the model and joins the other ranks."""
+        pick_device(num_gpus)
+        self._learner = Learner(settings)
+
+    def call(self, method: str, *args: Any) -> Any:
+        """Calls a method of the learner; all ranks get the same calls in the same order."""
+        return getattr(self._learner, method)(*args)
+
+
+def _free_port() -> int:
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class RayLearnerGroup:
+    """types.LearnerGroup over actors."""
+
+    def __init__(self, actors: list[Any], settings: GroupSettings) -> None:
+        self._actors = actors
+        self._settings = settings
+        self._channel = Channel()
+
+    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
+        """See types.LearnerGroup."""
+        results: list[UpdateResult] = await self._all("update", ray.put(batch), settings)
+        return results[0]
+
+    async def publish(self, engines: Sequence[RayEngine], version: str) -> None:
+        """See types.LearnerGroup."""
+        await publish_weights(self, engines, version, self._channel)
+
+    async def reset_reference(self) -> None:
+        """See types.LearnerGroup."""
+        await self._all("reset_reference")
+
+    async def save(self, directory: Path) -> ShardFiles:
+        """See types.LearnerGroup."""
+        shards: list[ShardFiles] = await self._all("save", str(directory))
+        return ShardFiles(files={k: v for s in shards for k, v in s.files.items()})
+
+    async def load(self, directory: Path) -> None:
+        """See types.LearnerGroup."""
+        await self._all("load", str(directory))
+
+    async def channel_address(self) -> tuple[str, int]:
+        """A fresh (host, port) on rank 0's node for the weight channel."""
+        host, port = await self._one(self._actors[0].address.remote(in_cluster=False))
+        if self._settings.in_cluster:
+            port = runtime.WEIGHTS_PORT + self._channel.generation % 100
+        return host, port
+
+    async def open_weight_channel(self, host: str, port: int, world_size: int) -> None:
+        """Returns when all engine workers have joined."""
+        await self._all("open_weight_channel", host, port, world_size)
+
+    async def weight_names(self) -> tuple[list[str], list[str], list[list[int]]]:
+        """See Learner.weight_names."""
+        answer = await self._one(self._actors[0].call.remote("weight_names"))
+        names, dtypes, shapes = answer
+        return names, dtypes, shapes
+
+    async def send_weights(self) -> None:
+        """Broadcasts to the members of the open channel."""
+        await self._all("send_weights")
+
+    async def close(self) -> None:
+        """Ends the actors' processes."""
+        for actor in self._actors:
+            ray.kill(actor)
+
+    async def _all(self, method: str, *args: Any) -> list[Any]:
+        refs = [actor.call.remote(method, *args) for actor in self._actors]
+        return list(await asyncio.gather(*(self._one(ref) for ref in refs)))
+
+    async def _one(self, ref: Any) -> Any:
+        try:
+            return await ref
+        except RayActorError as error:
+            raise TrainerLostError(
+                "A learner rank is gone: its pod or process has ended."
+            ) from error
+        except RayTaskError as error:
+            raise (error.cause if isinstance(error.cause, TrainingError) else error) from error
+
+
+async def create_learner_group(settings: GroupSettings) -> RayLearnerGroup:
+    """Places and starts all ranks. Raises TrainerLostError when they do not start in time."""
+    actor_class = ray.remote(
+        num_cpus=0,
+        num_gpus=settings.gpus_per_rank,
+        resources={runtime.RAY_TRAINER_RESOURCE: 1},
+        max_restarts=0,
+    )(LearnerActor)
+    actors = [actor_class.remote() for _ in range(settings.num_ranks)]
+    group = RayLearnerGroup(actors, settings)
+    try:
+        async with asyncio.timeout(START_TIMEOUT_S):
+            await _start(group, actors, settings)
+    except TimeoutError as error:
+        await group.close()
+        raise TrainerLostError(
+            f"{settings.num_ranks} learner ranks did not start within {START_TIMEOUT_S:.0f} s."
+        ) from error
+    return group
+
+
+async def _start(group: RayLearnerGroup, actors: list[Any], settings: GroupSettings) -> None:
+    host, port = await group._one(actors[0].address.remote(in_cluster=settings.in_cluster))
+    refs = [
+        actor.start.remote(
+            RankSettings(
+                rank=rank,
+                world_size=settings.num_ranks,
+                master_address=host,
+                master_port=port,
+                model_dir=str(settings.model_dir),
+                seed=settings.seed,
+                device="cuda" if settings.gpus_per_rank else "cpu",
+            ),
+            settings.gpus_per_rank,
+        )
+        for rank, actor in enumerate(actors)
+    ]
+    await asyncio.gather(*(group._one(ref) for ref in refs))

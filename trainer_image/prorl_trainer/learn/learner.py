@@ -1,0 +1,209 @@
+"""One learner rank: policy, frozen reference, optimizer. group.py makes it an actor."""
+
+import hashlib
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+from prorl_trainer.errors import CheckpointError, ConfigError
+from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
+from prorl_trainer.learn.step import Networks, run_step
+from prorl_trainer.learn.weights import WeightSender
+from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
+
+COLLECTIVE_TIMEOUT = timedelta(minutes=10)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RankSettings:
+    """What one rank needs to start."""
+
+    rank: int
+    world_size: int
+    master_address: str
+    master_port: int
+    model_dir: str
+    seed: int
+    device: str
+    """`cpu`, or `cuda` for the GPU that Ray has made visible."""
+
+
+class DistributedRanks:
+    """step.Ranks over torch.distributed; world size 1 needs no process group."""
+
+    def __init__(self, rank: int, world_size: int, device: torch.device) -> None:
+        self.rank = rank
+        self.world_size = world_size
+        self._device = device
+
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
+        """Sum over ranks, on the CPU."""
+        return self._reduce(values, dist.ReduceOp.SUM)
+
+    def all_reduce_max(self, values: Tensor) -> Tensor:
+        """Maximum over ranks, on the CPU."""
+        return self._reduce(values, dist.ReduceOp.MAX)
+
+    def _reduce(self, values: Tensor, op: Any) -> Tensor:
+        if self.world_size == 1:
+            return values
+        moved = values.clone().to(self._device)
+        dist.all_reduce(moved, op=op)
+        return moved.cpu()
+
+
+class Learner:
+    """One rank. All ranks call the same methods in the same order."""
+
+    def __init__(self, settings: RankSettings) -> None:
+        self._settings = settings
+        if settings.device == "cpu":
+            torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+        torch.manual_seed(settings.seed)
+        self._device = torch.device(settings.device)
+        self._join()
+        self._ranks = DistributedRanks(settings.rank, settings.world_size, self._device)
+        model_dir = Path(settings.model_dir)
+        self._policy = load_policy(model_dir, self._device)
+        self._reference = load_policy(model_dir, self._device).requires_grad_(False).eval()
+        shard(self._policy, settings.world_size, self._device)
+        shard(self._reference, settings.world_size, self._device)
+        # Plain Adam: decay would pull the policy away from both reward and reference.
+        self._optimizer = torch.optim.AdamW(self._policy.parameters(), lr=0.0, weight_decay=0.0)
+        self._networks = Networks(
+            policy=self._policy, reference=self._reference, optimizer=self._optimizer
+        )
+        self._sender: WeightSender | None = None
+
+    def _join(self) -> None:
+        s = self._settings
+        if s.world_size == 1:
+            return
+        dist.init_process_group(
+            "cpu:gloo" if s.device == "cpu" else "cpu:gloo,cuda:nccl",
+            init_method=f"tcp://{s.master_address}:{s.master_port}",
+            rank=s.rank,
+            world_size=s.world_size,
+            timeout=COLLECTIVE_TIMEOUT,
+        )
+
+    def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
+        """One RL step. Raises NonFiniteError."""
+        metrics = run_step(self._networks, batch, settings, self._ranks)
+        return UpdateResult(metrics=metrics)
+
+    def reset_reference(self) -> None:
+        """Copies the policy into the reference, shard by shard."""
+        with torch.no_grad():
+            pairs = zip(self._reference.parameters(), self._policy.parameters(), strict=True)
+            for frozen, current in pairs:
+                frozen.copy_(current)
+
+    def save(self, directory: str) -> ShardFiles:
+        """Writes this rank's shards; every file is fsynced by the writer."""
+        writer = dcp.FileSystemWriter(directory, sync_files=True)
+        dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
+        return ShardFiles(files=_hash_files(Path(directory), self._settings.rank))
+
+    def load(self, directory: str) -> None:
+        """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
+        state = self._state()
+        try:
+            dcp.load(state, checkpoint_id=directory, no_dist=self._alone)
+        except (OSError, ValueError, KeyError, dcp.api.CheckpointException) as error:
+            raise CheckpointError(f"The shards in {directory} cannot be loaded: {error}") from error
+        set_state_dict(
+            self._policy,
+            self._optimizer,
+            model_state_dict=state["policy"],
+            optim_state_dict=state["optimizer"],
+        )
+        self._reference.load_state_dict(state["reference"])
+
+    def _state(self) -> dict[str, Any]:
+        model, optimizer = get_state_dict(self._policy, self._optimizer)
+        return {"policy": model, "optimizer": optimizer, "reference": self._reference.state_dict()}
+
+    @property
+    def _alone(self) -> bool:
+        return self._settings.world_size == 1
+
+    def open_weight_channel(self, host: str, port: int, world_size: int) -> None:
+        """Rank 0 waits for world_size - 1 engine workers at (host, port); others do nothing."""
+        if self._sender is not None:
+            self._sender.close()
+            self._sender = None
+        if self._settings.rank == 0:
+            self._sender = WeightSender(host, port, world_size)
+
+    def send_weights(self) -> None:
+        """Broadcasts all weights in named_weights' order."""
+        for _, tensor in self.named_weights():
+            if self._sender is not None:
+                self._sender.send(tensor)
+
+    def weight_names(self) -> tuple[list[str], list[str], list[list[int]]]:
+        """Names (as Hugging Face has them), dtypes and shapes, in the order of sending."""
+        names, shapes = [], []
+        for name, parameter in self._policy.named_parameters():
+            names.append(name.removeprefix(HF_PREFIX))
+            shapes.append(list(parameter.shape))
+        return names, ["float32"] * len(names), shapes
+
+    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
+        """Full fp32 tensors on the CPU; a collective on all ranks. A tied head does not appear."""
+        for name, parameter in self._policy.named_parameters():
+            yield name.removeprefix(HF_PREFIX), full(parameter).float().cpu().contiguous()
+
+    def state_digest(self) -> str:
+        """sha256 over policy, optimizer and reference: equal iff the state is bit-equal."""
+        digest = hashlib.sha256()
+        for name, tensor in sorted(_tensors("", self._state())):
+            digest.update(name.encode())
+            digest.update(
+                full(tensor).cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
+            )
+        return digest.hexdigest()
+
+    def close(self) -> None:
+        """Leaves the process group."""
+        if self._sender is not None:
+            self._sender.close()
+        if dist.is_initialized():
+            dist.destroy_process_group()
+
+
+def pick_device(num_gpus: int) -> str:
+    """Raises ConfigError if GPUs were asked for and torch sees none."""
+    if num_gpus and not torch.cuda.is_available():
+        raise ConfigError(f"trainer.gpusPerReplica is {num_gpus}, but torch sees no GPU here.")
+    return "cuda" if num_gpus else "cpu"
+
+
+def _hash_files(directory: Path, rank: int) -> dict[str, tuple[int, str]]:
+    mine = [p for p in sorted(directory.iterdir()) if p.name.startswith(f"__{rank}_")]
+    if rank == 0:
+        mine.append(directory / ".metadata")
+    return {p.name: (p.stat().st_size, _sha256(p)) for p in mine}
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _tensors(prefix: str, state: Any) -> Sequence[tuple[str, Tensor]]:
+    if isinstance(state, Tensor):
+        return [(prefix, state)]
+    if not isinstance(state, dict):
+        return []
+    return [t for key, value in state.items() for t in _tensors(f"{prefix}/{key}", value)]

@@ -1,0 +1,60 @@
+"""All learner ranks in this process: one, without Ray. For tests of everything above it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+from prorl_trainer.learn.learner import Learner, RankSettings
+from prorl_trainer.types import Engine, ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
+
+
+class LocalEngine(Engine, Protocol):
+    """An engine in this process that takes tensors directly."""
+
+    def load_weights(self, weights: Sequence[tuple[str, Tensor]], version: str) -> None:
+        """Replaces all weights."""
+        ...
+
+
+class InProcessLearnerGroup:
+    """types.LearnerGroup with one rank."""
+
+    def __init__(self, model_dir: Path, seed: int = 0) -> None:
+        self.learner = Learner(
+            RankSettings(
+                rank=0,
+                world_size=1,
+                master_address="",
+                master_port=0,
+                model_dir=str(model_dir),
+                seed=seed,
+                device="cpu",
+            )
+        )
+
+    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
+        """See types.LearnerGroup."""
+        return self.learner.update(batch, settings)
+
+    async def publish(self, engines: Sequence[LocalEngine], version: str) -> None:
+        """Copies the tensors."""
+        for engine in engines:
+            engine.load_weights(list(self.learner.named_weights()), version)
+
+    async def reset_reference(self) -> None:
+        """See types.LearnerGroup."""
+        self.learner.reset_reference()
+
+    async def save(self, directory: Path) -> ShardFiles:
+        """See types.LearnerGroup."""
+        return self.learner.save(str(directory))
+
+    async def load(self, directory: Path) -> None:
+        """See types.LearnerGroup."""
+        self.learner.load(str(directory))
+
+    async def close(self) -> None:
+        """Frees the rank."""
+        self.learner.close()

@@ -1,0 +1,216 @@
+"""One RL step on one rank: old and reference log-probs, then the optimizer updates.
+
+Legend: M response tokens of a microbatch.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from prorl_trainer.algo.kl import clamped_delta, k2
+from prorl_trainer.algo.masked import masked_mean, masked_sum
+from prorl_trainer.algo.policy_loss import clip_higher_loss
+from prorl_trainer.errors import NonFiniteError
+from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
+from prorl_trainer.learn.policy import Policy, full
+from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
+
+
+class Ranks(Protocol):
+    """The process group as the step needs it."""
+
+    rank: int
+    world_size: int
+
+    def all_reduce_sum(self, values: Tensor) -> Tensor:
+        """Sum over ranks."""
+        ...
+
+    def all_reduce_max(self, values: Tensor) -> Tensor:
+        """Maximum over ranks."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scored:
+    """A microbatch on the device with its frozen log-probs; all tensors [M] but the inputs."""
+
+    inputs: tuple[Tensor, Tensor, Tensor, Tensor]
+    mask: Tensor
+    advantages: Tensor
+    rollout: Tensor
+    old: Tensor
+    reference: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Networks:
+    """What a rank holds."""
+
+    policy: Policy
+    reference: Policy
+    """Frozen."""
+    optimizer: torch.optim.Optimizer
+
+
+def run_step(
+    networks: Networks,
+    batch: TrainingBatch,
+    settings: UpdateSettings,
+    ranks: Ranks,
+) -> dict[str, float]:
+    """Returns types.UpdateResult's metrics, equal on all ranks. Raises NonFiniteError."""
+    check_finite(batch)
+    for parameter_group in networks.optimizer.param_groups:
+        parameter_group["lr"] = settings.learning_rate
+    minibatches = split_updates(batch, settings.num_updates)
+    scored = [_score(networks, m, settings, ranks) for m in minibatches]
+    totals = Totals()
+    for minibatch in scored:
+        totals.updates += 1
+        totals.grad_norm += _update(networks, minibatch, settings, ranks, totals)
+    return totals.reduce(ranks)
+
+
+def check_finite(batch: TrainingBatch) -> None:
+    """Raises NonFiniteError naming the sequence before anything is computed from it."""
+    for index, s in enumerate(batch.sequences):
+        if not math.isfinite(s.advantage) or not all(map(math.isfinite, s.rollout_logprobs)):
+            raise NonFiniteError(
+                f"Step {batch.step}: sequence {index} has a non-finite advantage "
+                f"({s.advantage}) or rollout log-prob; no weights were changed."
+            )
+
+
+def _score(
+    networks: Networks,
+    sequences: Sequence[TrainingSequence],
+    settings: UpdateSettings,
+    ranks: Ranks,
+) -> list[Scored]:
+    microbatches = pack_rank(
+        sequences,
+        rank=ranks.rank,
+        world_size=ranks.world_size,
+        max_tokens=settings.tokens_per_microbatch,
+    )
+    device = next(networks.policy.parameters()).device
+    return [_score_one(networks, m, settings.temperature, device) for m in microbatches]
+
+
+def _score_one(
+    networks: Networks, m: Microbatch, temperature: float, device: torch.device
+) -> Scored:
+    inputs = tuple(
+        torch.tensor(values, dtype=torch.int64, device=device)
+        for values in (m.input_ids, m.position_ids, m.predict_index, m.targets)
+    )
+    with torch.no_grad():
+        old = networks.policy(*inputs, temperature)
+        frozen = networks.reference(*inputs, temperature)
+    return Scored(
+        inputs=inputs,  # type: ignore[arg-type]
+        mask=torch.tensor(m.mask, dtype=torch.bool, device=device),
+        advantages=torch.tensor(m.advantages, dtype=torch.float32, device=device),
+        rollout=torch.tensor(m.rollout_logprobs, dtype=torch.float32, device=device),
+        old=old,
+        reference=frozen,
+    )
+
+
+def _update(
+    networks: Networks,
+    minibatch: list[Scored],
+    settings: UpdateSettings,
+    ranks: Ranks,
+    totals: "Totals",
+) -> float:
+    """One optimizer update; returns the gradient norm before clipping."""
+    local = sum(int(m.mask.sum()) for m in minibatch)
+    num_tokens = float(ranks.all_reduce_sum(torch.tensor(float(local), dtype=torch.float64)))
+    networks.optimizer.zero_grad(set_to_none=True)
+    loss_sum = torch.zeros((), dtype=torch.float64)
+    for m in minibatch:
+        loss = _loss(networks.policy, m, settings, num_tokens, totals)
+        # FSDP averages gradients over ranks; the loss is already divided by the global count.
+        (loss * ranks.world_size).backward()
+        loss_sum += loss.detach().double().cpu()
+    norm = float(
+        full(torch.nn.utils.clip_grad_norm_(networks.policy.parameters(), settings.max_grad_norm))
+    )
+    loss_total = float(ranks.all_reduce_sum(loss_sum))
+    if not (math.isfinite(norm) and math.isfinite(loss_total)):
+        raise NonFiniteError(
+            f"Loss {loss_total} or gradient norm {norm} is not finite; the update was not made."
+        )
+    networks.optimizer.step()
+    totals.loss += loss_total
+    return norm
+
+
+def _loss(
+    policy: Policy, m: Scored, settings: UpdateSettings, num_tokens: float, totals: "Totals"
+) -> Tensor:
+    logprobs = policy(*m.inputs, settings.temperature)
+    surrogate = clip_higher_loss(
+        logprobs, m.old, m.advantages, low=settings.clip_low, high=settings.clip_high
+    )
+    penalty = k2(clamped_delta(logprobs, m.reference, settings.kl_clamp))
+    totals.add(m, surrogate.clipped_low, surrogate.clipped_high, surrogate.log_ratio, settings)
+    return masked_mean(surrogate.loss + settings.kl_coefficient * penalty, m.mask, num_tokens)
+
+
+class Totals:
+    """Sums over this rank's tokens of the step, reduced once at its end."""
+
+    NAMES = ("tokens", "kl", "kl_k1", "entropy", "low", "high", "ppo_kl", "mismatch")
+
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.grad_norm = 0.0
+        self.updates = 0
+        self.sums = torch.zeros(len(self.NAMES), dtype=torch.float64)
+        self.mismatch_max = torch.zeros((), dtype=torch.float64)
+
+    def add(
+        self, m: Scored, low: Tensor, high: Tensor, log_ratio: Tensor, settings: UpdateSettings
+    ) -> None:
+        """Adds one microbatch. KL and entropy are those before the step's first update."""
+        delta = clamped_delta(m.old, m.reference, settings.kl_clamp)
+        mismatch = (m.old - m.rollout).abs()
+        columns = (
+            torch.ones_like(m.old),
+            k2(delta),
+            delta,
+            -m.old,
+            low.float(),
+            high.float(),
+            -log_ratio,
+            mismatch,
+        )
+        self.sums += torch.stack([masked_sum(c, m.mask).double() for c in columns]).cpu()
+        if bool(m.mask.any()):
+            self.mismatch_max = torch.maximum(
+                self.mismatch_max, mismatch[m.mask].max().double().cpu()
+            )
+
+    def reduce(self, ranks: Ranks) -> dict[str, float]:
+        """Means over all tokens of all ranks."""
+        sums = dict(zip(self.NAMES, ranks.all_reduce_sum(self.sums).tolist(), strict=True))
+        tokens = sums["tokens"]
+        return {
+            "loss": self.loss / self.updates,
+            "grad_norm": self.grad_norm / self.updates,
+            "kl": sums["kl"] / tokens,
+            "kl_k1": sums["kl_k1"] / tokens,
+            "entropy": sums["entropy"] / tokens,
+            "clip_fraction_low": sums["low"] / tokens,
+            "clip_fraction_high": sums["high"] / tokens,
+            "ppo_kl": sums["ppo_kl"] / tokens,
+            "mismatch": sums["mismatch"] / tokens,
+            "mismatch_max": float(ranks.all_reduce_max(self.mismatch_max)),
+        }

@@ -1,0 +1,1 @@
+"""The initial model, materialised into a local directory."""

@@ -1,0 +1,1 @@
+"""Metrics, trackers and the status document."""

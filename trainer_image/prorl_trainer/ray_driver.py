@@ -1,0 +1,100 @@
+"""The driver's side of Ray: connect, and see which nodes carry which role."""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import ray
+from prorl_api import runtime
+
+from prorl_trainer.context import Context
+from prorl_trainer.errors import TrainerLostError
+
+log = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.5
+LOCAL_OBJECT_STORE_BYTES = 100_000_000
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Node:
+    """A live Ray node of the job."""
+
+    node_id: str
+    address: str
+    trainer_ranks: int
+    """Learner ranks that the node can hold."""
+    engines: int
+    """Engines that the node can hold."""
+
+
+def connect(context: Context) -> None:
+    """Joins the head in this pod, or starts Ray on this machine with room for both roles."""
+    os.environ.update(
+        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=context.ray_token, RAY_USAGE_STATS_ENABLED="0"
+    )
+    quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "namespace": "prorl"}
+    if not context.local:
+        ray.init(address=f"{context.node_ip}:{runtime.RAY_GCS_PORT}", **quiet)
+        return
+    spec = context.job.spec
+    ray.init(
+        num_cpus=max(2, os.cpu_count() or 2),
+        resources={
+            runtime.RAY_TRAINER_RESOURCE: spec.world_size,
+            runtime.RAY_ROLLOUT_RESOURCE: spec.rollout.replicas,
+        },
+        include_dashboard=False,
+        object_store_memory=LOCAL_OBJECT_STORE_BYTES,
+        _node_ip_address=context.node_ip,
+        **quiet,
+    )
+
+
+def disconnect() -> None:
+    """Leaves Ray; a local one ends with it."""
+    ray.shutdown()
+
+
+def live_nodes() -> list[Node]:
+    """All live nodes, in a stable order."""
+    nodes = [
+        Node(
+            node_id=n["NodeID"],
+            address=n["NodeManagerAddress"],
+            trainer_ranks=int(n["Resources"].get(runtime.RAY_TRAINER_RESOURCE, 0)),
+            engines=int(n["Resources"].get(runtime.RAY_ROLLOUT_RESOURCE, 0)),
+        )
+        for n in ray.nodes()
+        if n["Alive"]
+    ]
+    return sorted(nodes, key=lambda node: (node.address, node.node_id))
+
+
+def usable_ranks(nodes: list[Node], leaving: set[str]) -> int:
+    """Learner ranks that the nodes can hold, without those at the addresses that are leaving."""
+    return sum(node.trainer_ranks for node in nodes if node.address not in leaving)
+
+
+async def wait_for_trainers(
+    num_ranks: int, *, leaving: set[str], timeout_s: float, report: Callable[[int], None]
+) -> None:
+    """Returns when the ranks can be placed and the leaving nodes are gone.
+
+    Raises TrainerLostError after timeout_s seconds.
+    """
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while True:
+        nodes = await asyncio.to_thread(live_nodes)
+        usable = usable_ranks(nodes, leaving)
+        report(usable)
+        gone = not any(node.address in leaving and node.trainer_ranks for node in nodes)
+        if gone and usable >= num_ranks:
+            return
+        if asyncio.get_running_loop().time() > deadline:
+            raise TrainerLostError(
+                f"Only {usable} of {num_ranks} learner ranks joined within {timeout_s:.0f} s."
+            )
+        await asyncio.sleep(POLL_SECONDS)

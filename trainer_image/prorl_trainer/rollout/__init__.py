@@ -1,0 +1,1 @@
+"""Generation engines and the elastic pool of them."""

@@ -1,0 +1,133 @@
+"""The transformers engine: in-process, simple, deterministic. For fast tests and debugging.
+
+Legend: B requests of a batch, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+from prorl_trainer.errors import WeightSyncError
+from prorl_trainer.learn.weights import broadcast, join_channel
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest
+
+
+@dataclass(kw_only=True)
+class _Draft:
+    """A completion in the making."""
+
+    request: GenerationRequest
+    generator: torch.Generator
+    tokens: list[int] = field(default_factory=list)
+    logprobs: list[float] = field(default_factory=list)
+    finish: FinishReason | None = None
+
+
+class HfEngine:
+    """types.Engine on a Hugging Face model. One request at a time feeds its own cache-free forward
+    only at the prompt; all requests of equal prompt length advance together."""
+
+    def __init__(self, model_dir: Path, name: str = "transformers-0") -> None:
+        self.name = name
+        self._model = AutoModelForCausalLM.from_pretrained(
+            model_dir, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+        ).eval()
+        self._tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+        self._eos = int(self._tokenizer.eos_token_id)
+        self._version = "initial"
+        self._channel: tuple[torch.distributed.ProcessGroupGloo, object] | None = None
+
+    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """One completion per request, in order."""
+        by_length: dict[int, list[GenerationRequest]] = {}
+        for request in requests:
+            by_length.setdefault(len(request.prompt_token_ids), []).append(request)
+        done = [c for batch in by_length.values() for c in self._generate_batch(batch)]
+        found = {completion.request_id: completion for completion in done}
+        return [found[request.request_id] for request in requests]
+
+    @torch.no_grad()
+    def _generate_batch(self, requests: list[GenerationRequest]) -> list[Completion]:
+        drafts = [
+            _Draft(request=r, generator=torch.Generator().manual_seed(r.seed)) for r in requests
+        ]
+        ids = torch.tensor([r.prompt_token_ids for r in requests])
+        cache = None
+        while any(d.finish is None for d in drafts):
+            out = self._model(input_ids=ids, past_key_values=cache, use_cache=True)
+            cache = out.past_key_values
+            ids = torch.tensor([[self._draw(d, out.logits[i, -1])] for i, d in enumerate(drafts)])
+        return [self._completion(draft) for draft in drafts]
+
+    def _draw(self, draft: _Draft, logits: Tensor) -> int:
+        """Next token of the draft from logits[V]; end-of-sequence again once it is finished."""
+        if draft.finish is not None:
+            return self._eos
+        temperature = draft.request.temperature
+        logprobs = torch.log_softmax(logits.float() / (temperature or 1.0), dim=-1)
+        if temperature == 0:
+            token = int(logprobs.argmax())
+        else:
+            token = int(torch.multinomial(logprobs.exp(), 1, generator=draft.generator))
+        draft.tokens.append(token)
+        draft.logprobs.append(float(logprobs[token]))
+        if token == self._eos:
+            draft.finish = FinishReason.STOP
+        elif len(draft.tokens) >= draft.request.max_tokens:
+            draft.finish = FinishReason.LENGTH
+        return token
+
+    def _completion(self, draft: _Draft) -> Completion:
+        return Completion(
+            request_id=draft.request.request_id,
+            token_ids=tuple(draft.tokens),
+            mask=(True,) * len(draft.tokens),
+            logprobs=tuple(draft.logprobs),
+            finish_reason=draft.finish or FinishReason.LENGTH,
+            weight_versions=(self._version,),
+            text=self._tokenizer.decode(draft.tokens, skip_special_tokens=True),
+        )
+
+    def load_weights(self, weights: Sequence[tuple[str, Tensor]], version: str) -> None:
+        """Replaces all weights; a tied head follows its embedding. Raises WeightSyncError."""
+        known = dict(self._model.named_parameters())
+        missing = sorted(known.keys() - {name for name, _ in weights})
+        if missing:
+            raise WeightSyncError(
+                f"The update {version} lacks {len(missing)} tensors: {missing[:3]}"
+            )
+        with torch.no_grad():
+            for name, tensor in weights:
+                known[name].copy_(tensor)
+        self._version = version
+
+    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+        """Joins the learner's channel."""
+        self._channel = join_channel(host, port, rank, world_size)
+
+    async def update_weights(
+        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
+    ) -> None:
+        """Receives all tensors, then loads them. Raises WeightSyncError."""
+        if self._channel is None:
+            raise WeightSyncError("The weight channel was not opened.")
+        weights = []
+        for name, dtype, shape in zip(names, dtypes, shapes, strict=True):
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+            try:
+                broadcast(self._channel[0], tensor)
+            except RuntimeError as error:
+                raise WeightSyncError(f"Receiving {name} failed: {error}") from error
+            weights.append((name, tensor))
+        self.load_weights(weights, version)
+
+    async def weight_version(self) -> str:
+        """Version of the last finished update."""
+        return self._version
+
+    def close(self) -> None:
+        """Nothing to end."""

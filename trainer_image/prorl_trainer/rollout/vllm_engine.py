@@ -1,0 +1,135 @@
+"""The vLLM engine: asynchronous, with the native weight-transfer session. Runs inside an actor.
+
+On GPUs the same session would use vLLM's NCCL backend; not exercised on a GPU.
+"""
+
+import asyncio
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from prorl_trainer.errors import WeightSyncError
+from prorl_trainer.rollout.settings import EngineSettings
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest
+
+CPU_ENVIRONMENT = {
+    "VLLM_CPU_KVCACHE_SPACE": "1",
+    "VLLM_CPU_OMP_THREADS_BIND": "nobind",
+    "TORCHDYNAMO_DISABLE": "1",
+    "VLLM_NO_USAGE_STATS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
+
+
+def _set_environment(num_gpus: int) -> None:
+    """Before vllm is imported; what is set already wins."""
+    if num_gpus == 0:
+        for name, value in CPU_ENVIRONMENT.items():
+            os.environ.setdefault(name, value)
+
+
+class VllmEngine:
+    """Draws completions with their log-probs and the versions of the weights that wrote them."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        _set_environment(settings.num_gpus)
+        from vllm.config.weight_transfer import WeightTransferConfig
+        from vllm.engine.arg_utils import AsyncEngineArgs
+        from vllm.v1.engine.async_llm import AsyncLLM
+
+        from prorl_trainer.rollout.weight_transfer import BACKEND
+
+        cpu = settings.num_gpus == 0
+        arguments = AsyncEngineArgs(
+            model=settings.model_dir,
+            trust_remote_code=False,
+            dtype="float32" if cpu else "bfloat16",
+            enforce_eager=cpu,
+            max_model_len=settings.max_model_len,
+            max_num_seqs=settings.max_concurrent_sequences,
+            # Log-probs after temperature: those the policy really sampled from.
+            logprobs_mode="processed_logprobs",
+            seed=settings.seed,
+            weight_transfer_config=WeightTransferConfig(backend=BACKEND),
+            worker_extension_cls="prorl_trainer.rollout.weight_transfer.Extension",
+            disable_log_stats=True,
+        )
+        self._llm: Any = AsyncLLM.from_engine_args(arguments)
+        self._version = "initial"
+
+    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """One completion per request, in order."""
+        return list(await asyncio.gather(*(self._one(request) for request in requests)))
+
+    async def _one(self, request: GenerationRequest) -> Completion:
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            n=1,
+            temperature=request.temperature,
+            top_p=1.0,
+            top_k=-1 if request.temperature > 0 else 0,
+            max_tokens=request.max_tokens,
+            seed=request.seed,
+            logprobs=0,
+            output_kind=RequestOutputKind.FINAL_ONLY,
+        )
+        prompt = {"prompt_token_ids": list(request.prompt_token_ids)}
+        final: Any = None
+        async for output in self._llm.generate(prompt, params, request.request_id):
+            final = output
+        return _completion(request.request_id, final.outputs[0], self._version)
+
+    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+        """Joins the learner's channel."""
+        from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
+
+        info = {"host": host, "port": port, "rank": rank, "world_size": world_size}
+        await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info=info))
+
+    async def update_weights(
+        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
+    ) -> None:
+        """One whole session: pause, receive, finish, resume. Raises WeightSyncError.
+
+        After a failure the layers are unusable, so the engine stays paused until a later session
+        has finished; resuming in a bare `finally` would kill it.
+        """
+        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
+
+        info = {"names": names, "dtypes": dtypes, "shapes": shapes}
+        try:
+            await self._llm.pause_generation(mode="keep")
+            await self._llm.start_weight_update()
+            await self._llm.update_weights(WeightTransferUpdateRequest(update_info=info))
+            await self._llm.finish_weight_update(weight_version=version)
+        except Exception as error:  # vLLM reports worker errors as plain Exception
+            raise WeightSyncError(f"vLLM did not take the weights {version}: {error}") from error
+        await self._llm.resume_generation()
+        self._version = version
+
+    async def weight_version(self) -> str:
+        """Version of the last finished update."""
+        return self._version
+
+    def close(self) -> None:
+        """Ends the engine's processes."""
+        self._llm.shutdown()
+
+
+def _completion(request_id: str, output: Any, version: str) -> Completion:
+    tokens = tuple(output.token_ids)
+    logprobs = tuple(
+        float(entry[token].logprob) for entry, token in zip(output.logprobs, tokens, strict=True)
+    )
+    spans = output.weight_versions or []
+    return Completion(
+        request_id=request_id,
+        token_ids=tokens,
+        mask=(True,) * len(tokens),
+        logprobs=logprobs,
+        finish_reason=FinishReason(output.finish_reason),
+        weight_versions=tuple(span.version or version for span in spans) or (version,),
+        text=output.text,
+    )

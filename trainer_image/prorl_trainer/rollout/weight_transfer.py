@@ -1,0 +1,88 @@
+"""A CPU backend of ours for vLLM's native weight-transfer session: one gloo broadcast a tensor.
+
+Lives in vLLM's worker process, where `Extension` registers it (vLLM imports the module named by
+worker_extension_cls there). The learner's end is learn/weights.py.
+"""
+
+from dataclasses import dataclass, field
+
+import torch
+from vllm.distributed.weight_transfer.base import (
+    WeightTransferEngine,
+    WeightTransferInitInfo,
+    WeightTransferUpdateInfo,
+)
+from vllm.distributed.weight_transfer.factory import WeightTransferEngineFactory
+from vllm.model_executor.model_loader.reload import (
+    finalize_layerwise_reload,
+    initialize_layerwise_reload,
+)
+
+from prorl_trainer.learn.weights import broadcast, join_channel
+
+BACKEND = "prorl_gloo"
+
+
+@dataclass
+class GlooInitInfo(WeightTransferInitInfo):
+    """The channel that the learner has opened; this worker's rank in it is at least 1."""
+
+    host: str = ""
+    port: int = 0
+    world_size: int = 2
+    rank: int = 1
+
+
+@dataclass
+class GlooUpdateInfo(WeightTransferUpdateInfo):
+    """All tensors of one update, in the order of sending."""
+
+    names: list[str] = field(default_factory=list)
+    dtypes: list[str] = field(default_factory=list)
+    shapes: list[list[int]] = field(default_factory=list)
+
+
+class GlooWeightTransfer(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
+    """Receives into fresh tensors and hands each to the model's own loader."""
+
+    init_info_cls = GlooInitInfo
+    update_info_cls = GlooUpdateInfo
+    supports_draft_weight_update = False
+    _group = None
+    _store = None
+
+    def init_transfer_engine(self, init_info: GlooInitInfo) -> None:
+        """Joins the channel; a former one is dropped."""
+        self._group, self._store = join_channel(
+            init_info.host, init_info.port, init_info.rank, init_info.world_size
+        )
+
+    def start_weight_update(self) -> None:
+        """Puts the layers into loading state; they are unusable until finish_weight_update."""
+        initialize_layerwise_reload(self.model)
+
+    def receive_weights(self, update_info: GlooUpdateInfo) -> None:
+        """Raises RuntimeError when the learner is gone or late."""
+        if self._group is None:
+            raise RuntimeError("the weight channel was not opened")
+        rows = zip(update_info.names, update_info.dtypes, update_info.shapes, strict=True)
+        for name, dtype, shape in rows:
+            tensor = torch.empty(shape, dtype=getattr(torch, dtype))
+            broadcast(self._group, tensor)
+            self.model.load_weights([(name, tensor)])
+
+    def finish_weight_update(self) -> None:
+        """Makes the layers usable again."""
+        finalize_layerwise_reload(self.model, self.model_config)
+
+    def shutdown(self) -> None:
+        """Drops the connections."""
+        self._group = self._store = None
+
+
+class Extension:
+    """Mixed into vLLM's worker; importing this module registers the backend in its process."""
+
+
+if BACKEND not in WeightTransferEngineFactory._registry:
+    WeightTransferEngineFactory.register_engine(BACKEND, GlooWeightTransfer)
