@@ -76,6 +76,10 @@ class EngineLostError(TrainingError):
 
     exit_code = ExitCode.WEIGHT_SYNC
 
+    def __init__(self, engine: str, reason: str) -> None:
+        super().__init__(f"Engine {engine} is gone: {reason}")
+        self.engine = engine
+
 
 class UnauthorizedError(TrainingError):
     """A token was refused."""

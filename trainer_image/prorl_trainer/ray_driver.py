@@ -73,6 +73,11 @@ def live_nodes() -> list[Node]:
     return sorted(nodes, key=lambda node: (node.address, node.node_id))
 
 
+def engine_places() -> list[str]:
+    """NODE_ID/SLOT for every engine that the live nodes can hold."""
+    return [f"{node.node_id}/{slot}" for node in live_nodes() for slot in range(node.engines)]
+
+
 def usable_ranks(nodes: list[Node], leaving: set[str]) -> int:
     """Learner ranks that the nodes can hold, without those at the addresses that are leaving."""
     return sum(node.trainer_ranks for node in nodes if node.address not in leaving)

@@ -171,11 +171,6 @@ class LearnerGroup(Protocol):
         """Old and reference log-probs, then num_updates optimizer steps."""
         ...
 
-    async def publish(self, engines: Sequence[Engine], version: str) -> None:
-        """Sends the policy weights to the engines, tagged with `version`; all of them have it, or
-        WeightSyncError names the engines that must be replaced."""
-        ...
-
     async def reset_reference(self) -> None:
         """Copies the policy (full precision) to the frozen reference."""
         ...

@@ -1,6 +1,5 @@
 """An engine in a Ray actor, and its proxy on the driver."""
 
-import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -56,9 +55,8 @@ class EngineActor:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
         self._engine = build_engine(settings)
 
-    async def ready(self) -> str:
-        """Answers once the engine is loaded: the id of the Ray node it runs on."""
-        return str(ray.get_runtime_context().get_node_id())
+    async def ready(self) -> None:
+        """Answers once the engine is loaded."""
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See types.Engine."""
@@ -118,7 +116,7 @@ class RayEngine:
         try:
             return await getattr(self._actor, method).remote(*args)
         except RayActorError as error:
-            raise EngineLostError(f"Engine {self.name} is gone: {error}") from error
+            raise EngineLostError(self.name, str(error)) from error
         except RayTaskError as error:
             raise (error.cause if isinstance(error.cause, TrainingError) else error) from error
 
@@ -136,11 +134,3 @@ def start_engine(settings: EngineSettings, *, node_id: str, name: str) -> RayEng
         ),
     )(EngineActor)
     return RayEngine(actor_class.remote(settings), name, node_id)
-
-
-async def first_error(tasks: Sequence["asyncio.Task[Any]"]) -> None:
-    """Waits for all; raises the first error after every task has ended."""
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    for result in results:
-        if isinstance(result, BaseException):
-            raise result

@@ -1,11 +1,15 @@
-"""The elastic pool: the engines that are there now, each with the current weights before it works."""
+"""The elastic pool: one engine per place that can hold one, each with the current weights first.
+
+An engine is loading, loaded (without the current weights) or usable. Only `publish` makes engines
+usable, and only the loop calls it, so weights never change while they are being sent.
+"""
 
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from prorl_trainer.errors import EngineLostError, WeightSyncError
+from prorl_trainer.errors import EngineLostError
 from prorl_trainer.types import Completion, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -34,131 +38,154 @@ class PoolEngine(Protocol):
         ...
 
 
+E = TypeVar("E", bound=PoolEngine)
+
+
 def least_loaded(load: dict[str, int]) -> str:
     """The engine with the fewest requests; ties go by name, so that a run repeats."""
     return min(sorted(load), key=lambda name: load[name])
 
 
-E = TypeVar("E", bound=PoolEngine)
-
-
 class EnginePool(Generic[E]):
-    """Keeps one engine per node that can hold one.
-
-    `nodes` lists their ids, `start` places an engine, `publish` gives one engine the current
-    weights. Training waits while fewer than min_engines are usable.
-    """
+    """`places` lists where an engine can be, `start` puts one there, `send` gives engines the
+    current weights. Generation waits while fewer than min_engines are usable."""
 
     def __init__(
         self,
         *,
-        nodes: Callable[[], list[str]],
+        places: Callable[[], list[str]],
         start: Callable[[str], E],
-        publish: Callable[[E], Awaitable[None]],
+        send: Callable[[list[E]], Awaitable[None]],
         min_engines: int,
+        on_change: Callable[[int], None],
     ) -> None:
-        self._nodes = nodes
+        self._list_places = places
         self._start = start
-        self._publish = publish
+        self._send = send
         self._min_engines = min_engines
-        self._loading: dict[str, asyncio.Task[None]] = {}
-        self._usable: dict[str, E] = {}
-        self._places: dict[str, str] = {}
+        self._on_change = on_change
+        self._engines: dict[str, E] = {}
+        self._place_of: dict[str, str] = {}
+        self._loaded: set[str] = set()
         self._load: dict[str, int] = {}
-        self._changed = asyncio.Condition()
+        """Requests in flight of each usable engine."""
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._changed = asyncio.Event()
+        self._publishing = asyncio.Lock()
         self._scanner: asyncio.Task[None] | None = None
-        self.fault: BaseException | None = None
 
     def open(self) -> None:
-        """Starts looking for nodes."""
+        """Starts looking for places."""
         self._scanner = asyncio.create_task(self._scan())
 
     @property
-    def usable(self) -> list[E]:
-        """Engines that may be given requests, by name."""
-        return [self._usable[name] for name in sorted(self._usable)]
+    def num_usable(self) -> int:
+        """Engines that may be given requests."""
+        return len(self._load)
 
-    async def wait_usable(self) -> list[E]:
-        """Returns when at least min_engines are usable. Raises what ended the scanner."""
-        async with self._changed:
-            await self._changed.wait_for(
-                lambda: self.fault is not None or len(self._usable) >= self._min_engines
-            )
-        if self.fault is not None:
-            raise self.fault
-        return self.usable
+    async def publish(self) -> None:
+        """Gives every loaded engine the current weights and makes it usable; waits for
+        min_engines. Raises WeightSyncError, TrainerLostError."""
+        async with self._publishing:
+            self._load = {}
+            await self._publish()
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Draws on the least loaded engine; a lost engine's requests go to another one."""
         while True:
-            await self.wait_usable()
+            await self._wait_usable()
             name = least_loaded(self._load)
             self._load[name] += len(requests)
             try:
-                return await self._usable[name].generate(requests)
+                return await self._engines[name].generate(requests)
             except EngineLostError as error:
                 log.warning("engine=%s lost, its requests are drawn again: %s", name, error)
-                await self.drop(name)
+                self._drop(name)
             finally:
                 if name in self._load:
                     self._load[name] -= len(requests)
 
-    async def drop(self, name: str) -> None:
-        """Forgets an engine; its node may get a new one."""
-        async with self._changed:
-            engine = self._usable.pop(name, None)
-            self._load.pop(name, None)
-            self._places = {n: e for n, e in self._places.items() if e != name}
-            self._changed.notify_all()
-        if engine is not None:
-            engine.close()
-
     async def close(self) -> None:
         """Ends the scanner and all engines."""
-        tasks = [t for t in (self._scanner, *self._loading.values()) if t is not None]
+        tasks = [t for t in (self._scanner, *self._tasks.values()) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-        for name in list(self._usable):
-            await self.drop(name)
+        for name in list(self._engines):
+            self._drop(name)
+
+    async def _wait_usable(self) -> None:
+        while len(self._load) < self._min_engines:
+            async with self._publishing:
+                if len(self._load) < self._min_engines:
+                    await self._publish()
+
+    async def _publish(self) -> None:
+        while True:
+            names = await self._wait_loaded()
+            try:
+                await self._send([self._engines[name] for name in names])
+            except EngineLostError as error:
+                log.warning("engine=%s lost while it was sent weights: %s", error.engine, error)
+                self._drop(error.engine)
+                continue
+            for name in names:
+                if name in self._loaded:
+                    self._load.setdefault(name, 0)
+            self._on_change(len(self._load))
+            return
+
+    async def _wait_loaded(self) -> list[str]:
+        while len(self._loaded) < self._min_engines:
+            self._changed.clear()
+            self._raise_fault()
+            await self._changed.wait()
+        self._raise_fault()
+        return sorted(self._loaded)
+
+    def _raise_fault(self) -> None:
+        """Raises what ended the scanner or an engine's start and is no mere loss."""
+        for task in (self._scanner, *self._tasks.values()):
+            if task is not None and task.done() and not task.cancelled():
+                error = task.exception()
+                if error is not None:
+                    raise error
+
+    def _drop(self, name: str) -> None:
+        engine = self._engines.pop(name, None)
+        self._place_of.pop(name, None)
+        self._loaded.discard(name)
+        self._load.pop(name, None)
+        if engine is not None:
+            engine.close()
+        self._on_change(len(self._load))
 
     async def _scan(self) -> None:
-        while True:
-            try:
-                await self._match(await asyncio.to_thread(self._nodes))
-            except Exception as error:  # told to whoever waits for an engine
-                self.fault = error
-                async with self._changed:
-                    self._changed.notify_all()
-                raise
-            await asyncio.sleep(SCAN_SECONDS)
+        try:
+            while True:
+                self._match(await asyncio.to_thread(self._list_places))
+                await asyncio.sleep(SCAN_SECONDS)
+        finally:
+            self._changed.set()
 
-    async def _match(self, nodes: list[str]) -> None:
-        for node in sorted(self._places.keys() - set(nodes)):
-            await self.drop(self._places[node])
-            self._places.pop(node, None)
-        for node in nodes:
-            if node not in self._places:
-                engine = self._start(node)
-                self._places[node] = engine.name
-                self._loading[engine.name] = asyncio.create_task(self._admit(engine, node))
+    def _match(self, places: list[str]) -> None:
+        for name, place in list(self._place_of.items()):
+            if place not in places:
+                log.warning("engine=%s lost: its node is gone", name)
+                self._drop(name)
+        for place in sorted(set(places) - set(self._place_of.values())):
+            engine = self._start(place)
+            self._engines[engine.name] = engine
+            self._place_of[engine.name] = place
+            self._tasks[engine.name] = asyncio.create_task(self._wait_ready(engine))
 
-    async def _admit(self, engine: E, node: str) -> None:
-        """Loads the engine, gives it the current weights, then lets it work."""
+    async def _wait_ready(self, engine: E) -> None:
         try:
             await engine.ready()
-            await self._publish(engine)
-        except (EngineLostError, WeightSyncError) as error:
+            if engine.name in self._engines:
+                self._loaded.add(engine.name)
+        except EngineLostError as error:
             log.warning("engine=%s did not start: %s", engine.name, error)
-            engine.close()
-            self._places.pop(node, None)
-            return
-        except Exception as error:
-            self.fault = error
+            self._drop(engine.name)
         finally:
-            self._loading.pop(engine.name, None)
-        async with self._changed:
-            if self.fault is None:
-                self._usable[engine.name] = engine
-                self._load[engine.name] = 0
-            self._changed.notify_all()
+            self._changed.set()

@@ -1,0 +1,68 @@
+"""The manifest makes a directory a checkpoint: what is in it, byte for byte."""
+
+import hashlib
+from pathlib import Path
+
+from prorl_api.base import ApiModel
+from pydantic import Field, ValidationError
+
+MANIFEST = "manifest.json"
+STATE = "state.json"
+SHARDS = "shards"
+"""Directory of the learners' files."""
+
+
+class FileEntry(ApiModel):
+    """One file."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str
+
+
+class Manifest(ApiModel):
+    """Written last, before the rename that commits."""
+
+    schema_version: int = 1
+    step: int
+    attempt: int
+    job_uid: str
+    created: float
+    """Unix time in seconds."""
+    files: dict[str, FileEntry]
+    """Relative path -> size and hash of everything but the manifest."""
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the checkpoint."""
+        return sum(entry.size_bytes for entry in self.files.values())
+
+
+def read_manifest(directory: Path) -> Manifest:
+    """Raises ValueError with what is wrong."""
+    try:
+        return Manifest.model_validate_json((directory / MANIFEST).read_bytes())
+    except OSError as error:
+        raise ValueError(f"{MANIFEST}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ValueError(f"{MANIFEST} is malformed: {error.errors()[0]['msg']}") from error
+
+
+def verify(directory: Path) -> Manifest:
+    """Reads every byte. Raises ValueError naming the first file that is not as it was written."""
+    manifest = read_manifest(directory)
+    for name, entry in sorted(manifest.files.items()):
+        path = directory / name
+        if not path.is_file():
+            raise ValueError(f"{name} is missing")
+        size = path.stat().st_size
+        if size != entry.size_bytes:
+            raise ValueError(f"{name} has {size} bytes, must have {entry.size_bytes}")
+        if sha256(path) != entry.sha256:
+            raise ValueError(f"{name} has another sha256 than the manifest says")
+    return manifest
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,233 @@
+"""The checkpoint store: which checkpoints there are, which one may be loaded, and the commit.
+
+Layout: DIRECTORY/step-00000042/{manifest.json, state.json, shards/...}. A directory with another
+name is no checkpoint: `.tmp-` is being written, `.bad-` was quarantined.
+Commit: write and fsync everything in a temporary directory, manifest last, rename, fsync the
+parent, then prune. A crash at any point leaves the previous checkpoint or the new one.
+"""
+
+import errno
+import logging
+import re
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from prorl_api.spec_lifecycle import Resume
+
+from prorl_trainer.checkpoint.files import Files
+from prorl_trainer.checkpoint.manifest import (
+    MANIFEST,
+    SHARDS,
+    STATE,
+    FileEntry,
+    Manifest,
+    read_manifest,
+    sha256,
+    verify,
+)
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.errors import CheckpointError, StorageError
+from prorl_trainer.types import ShardFiles
+
+log = logging.getLogger(__name__)
+
+STEP_NAME = re.compile(r"^step-(\d{8})$")
+FENCE = "attempt-{:08d}"
+FENCE_NAME = re.compile(r"^attempt-(\d{8})$")
+MIN_KEEP = 2
+
+WriteShards = Callable[[Path], Awaitable[ShardFiles]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A committed checkpoint."""
+
+    directory: Path
+    manifest: Manifest
+    state: RunState
+
+    @property
+    def shards(self) -> Path:
+        """What the learners load from."""
+        return self.directory / SHARDS
+
+
+class CheckpointStore:
+    """Checkpoints of one job in one directory. One attempt writes at a time."""
+
+    def __init__(self, directory: Path, *, keep: int, files: Files | None = None) -> None:
+        self._directory = directory
+        self._keep = max(MIN_KEEP, keep)
+        self._files = files or Files()
+        self._attempt = 0
+        self.last_step: int | None = None
+        """Step of the checkpoint that was committed or loaded last."""
+
+    def open_for_attempt(self, attempt: int | None) -> int:
+        """Claims the store: from now on no older attempt can commit. None takes the next number.
+
+        Returns the attempt. Raises CheckpointError if a newer one has claimed it, StorageError.
+        """
+        with _storage_errors(self._directory):
+            self._files.make_directory(self._directory)
+            newest = self._newest_attempt()
+            self._attempt = newest + 1 if attempt is None else attempt
+            if self._attempt < newest:
+                raise CheckpointError(
+                    f"Attempt {self._attempt} may not write to {self._directory}: attempt "
+                    f"{newest} has taken over."
+                )
+            fence = self._directory / FENCE.format(self._attempt)
+            if not fence.exists():
+                self._files.write(fence, b"")
+                self._files.sync(self._directory)
+            self._sweep()
+        return self._attempt
+
+    def load(self, resume: Resume) -> Checkpoint | None:
+        """The newest checkpoint that verifies; None where there never was one.
+
+        A broken one is quarantined and the one before is used. Raises CheckpointError when all are
+        broken, or when resume is None beside existing ones.
+        """
+        found = self._steps()
+        if resume is Resume.NONE and found:
+            raise CheckpointError(
+                f"checkpoint.resume is None, but {self._directory} has {len(found)} checkpoints "
+                f"(newest: step {found[-1][0]}). Use Latest, or another job name or claim."
+            )
+        for _, directory in reversed(found):
+            try:
+                return self._open(directory)
+            except ValueError as error:
+                self._quarantine(directory, str(error))
+        if found or self._quarantined():
+            raise CheckpointError(
+                f"None of the checkpoints in {self._directory} can be loaded; they were kept as "
+                "*.bad-*. Remove them to start from step 0."
+            )
+        return None
+
+    async def commit(self, state: RunState, write_shards: WriteShards, now: float) -> Manifest:
+        """Makes the state durable. Raises StorageError, CheckpointError (stale attempt)."""
+        target = self._directory / f"step-{state.step:08d}"
+        temporary = target.with_name(f"{target.name}.tmp-{self._attempt}-{uuid.uuid4().hex[:8]}")
+        try:
+            with _storage_errors(target):
+                self._files.make_directory(temporary / SHARDS)
+            shards = await write_shards(temporary / SHARDS)
+            with _storage_errors(target):
+                manifest = self._seal(temporary, state, shards, now)
+                self._replace(temporary, target)
+        except BaseException:
+            self._discard(temporary)
+            raise
+        self.last_step = state.step
+        self._prune()
+        return manifest
+
+    def _seal(self, directory: Path, state: RunState, shards: ShardFiles, now: float) -> Manifest:
+        data = state.model_dump_json(by_alias=True).encode()
+        self._files.write(directory / STATE, data)
+        entries = {STATE: FileEntry(size_bytes=len(data), sha256=sha256(directory / STATE))}
+        for name, (size, digest) in sorted(shards.files.items()):
+            path = directory / SHARDS / name
+            if path.stat().st_size != size:
+                raise StorageError(f"{path} has {path.stat().st_size} bytes, {size} were written.")
+            self._files.sync(path)
+            entries[f"{SHARDS}/{name}"] = FileEntry(size_bytes=size, sha256=digest)
+        manifest = Manifest(
+            step=state.step,
+            attempt=self._attempt,
+            job_uid=state.job_uid,
+            created=now,
+            files=entries,
+        )
+        self._files.sync(directory / SHARDS)
+        self._files.write(directory / MANIFEST, manifest.model_dump_json(by_alias=True).encode())
+        self._files.sync(directory)
+        return manifest
+
+    def _replace(self, temporary: Path, target: Path) -> None:
+        newest = self._newest_attempt()
+        if newest > self._attempt:
+            raise CheckpointError(
+                f"Attempt {self._attempt} may not commit {target.name}: attempt {newest} has "
+                "taken over."
+            )
+        if target.exists():
+            raise CheckpointError(f"{target} exists already; a checkpoint is never overwritten.")
+        self._files.rename(temporary, target)
+        self._files.sync(self._directory)
+
+    def _open(self, directory: Path) -> Checkpoint:
+        manifest = verify(directory)
+        state = RunState.model_validate_json((directory / STATE).read_bytes())
+        self.last_step = state.step
+        return Checkpoint(directory=directory, manifest=manifest, state=state)
+
+    def _steps(self) -> list[tuple[int, Path]]:
+        if not self._directory.is_dir():
+            return []
+        matches = ((STEP_NAME.match(p.name), p) for p in self._directory.iterdir())
+        return sorted((int(m[1]), p) for m, p in matches if m)
+
+    def _quarantined(self) -> list[Path]:
+        return sorted(self._directory.glob("*.bad-*"))
+
+    def _newest_attempt(self) -> int:
+        names = (FENCE_NAME.match(p.name) for p in self._directory.iterdir())
+        fences = [int(m[1]) for m in names if m]
+        return max(fences, default=0)
+
+    def _quarantine(self, directory: Path, reason: str) -> None:
+        log.error("checkpoint=%s quarantined: %s", directory.name, reason)
+        with _storage_errors(directory):
+            bad = directory.with_name(f"{directory.name}.bad-{uuid.uuid4().hex[:8]}")
+            self._files.rename(directory, bad)
+
+    def _sweep(self) -> None:
+        for leftover in self._directory.glob("step-*.tmp-*"):
+            self._files.remove_tree(leftover)
+
+    def _discard(self, temporary: Path) -> None:
+        try:
+            self._files.remove_tree(temporary)
+        except OSError as error:
+            log.warning("checkpoint=%s not removed: %s", temporary.name, error)
+
+    def _prune(self) -> None:
+        """Removes what is over `keep`, oldest first, once the newest one reads back as complete."""
+        steps = self._steps()
+        try:
+            newest = read_manifest(steps[-1][1])
+            if any(
+                (steps[-1][1] / name).stat().st_size != entry.size_bytes
+                for name, entry in newest.files.items()
+            ):
+                raise ValueError("a file has the wrong size")
+            for _, directory in steps[: -self._keep]:
+                self._files.remove_tree(directory)
+        except (OSError, ValueError) as error:
+            log.warning("checkpoints of %s were not pruned: %s", self._directory, error)
+
+
+class _storage_errors:
+    """Turns OSError into StorageError naming the path."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, OSError):
+            name = errno.errorcode.get(error.errno or 0, "unknown")
+            raise StorageError(
+                f"{self._path} cannot be written: {error.strerror} ({name}). "
+                "The last checkpoint stands."
+            ) from error

@@ -1,0 +1,123 @@
+"""Rows of one dataset, from files or generators. Every bad row is an error that names it."""
+
+import json
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from prorl_trainer.errors import DataError
+
+MAX_EXCERPT = 60
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One task instance. `prompt` is a text or a chat (list of {role, content})."""
+
+    prompt: str | list[dict[str, str]]
+    answer: Any
+    meta: dict[str, Any] = field(default_factory=dict)
+
+
+class Rows(Sequence[Row]):
+    """A sized, lazily read sequence of rows."""
+
+    def __init__(self, size: int, get: Callable[[int], Row]) -> None:
+        self._size = size
+        self._get = get
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, index: int) -> Row:  # type: ignore[override]
+        if not 0 <= index < self._size:
+            raise IndexError(index)
+        return self._get(index)
+
+
+def read_file(name: str, path: Path) -> Rows:
+    """Rows of a jsonl or parquet file with the columns `prompt` and `answer`. Raises DataError."""
+    readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
+    reader = readers.get(path.suffix)
+    if reader is None:
+        raise DataError(f"Dataset {name}: {path} must end in .jsonl or .parquet.")
+    if not path.is_file():
+        raise DataError(f"Dataset {name}: the file {path} does not exist.")
+    records = reader(name, path)
+    if not records:
+        raise DataError(f"Dataset {name}: {path} has no rows.")
+    rows = [_row(f"Dataset {name}: {path} row {n}", record) for n, record in enumerate(records, 1)]
+    return Rows(len(rows), rows.__getitem__)
+
+
+def _read_jsonl(name: str, path: Path) -> list[Any]:
+    records = []
+    number = 0
+    try:
+        with path.open(encoding="utf-8") as file:
+            for line in file:
+                number += 1
+                if line.strip():
+                    records.append(json.loads(line, parse_constant=_refuse_constant))
+    except UnicodeDecodeError as error:
+        raise DataError(f"Dataset {name}: {path} is not UTF-8 at byte {error.start}.") from error
+    except (json.JSONDecodeError, ValueError) as error:
+        raise DataError(f"Dataset {name}: {path} row {number} is not JSON: {error}.") from error
+    except OSError as error:
+        raise DataError(f"Dataset {name}: {path} cannot be read: {error.strerror}.") from error
+    return records
+
+
+def _refuse_constant(text: str) -> float:
+    raise ValueError(f"{text} is not a finite number")
+
+
+def _read_parquet(name: str, path: Path) -> list[Any]:
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        records: list[Any] = pyarrow.parquet.read_table(path).to_pylist()
+    except (OSError, pyarrow.ArrowException) as error:
+        raise DataError(f"Dataset {name}: {path} is no readable parquet file: {error}.") from error
+    return records
+
+
+def _row(where: str, record: Any) -> Row:
+    if not isinstance(record, dict):
+        raise DataError(f"{where} is {_excerpt(record)}, must be an object.")
+    for column in ("prompt", "answer"):
+        if record.get(column) is None:
+            have = ", ".join(sorted(record)) or "none"
+            raise DataError(f"{where} has no column `{column}` (columns: {have}).")
+    prompt, answer = record["prompt"], record["answer"]
+    if not _is_prompt(prompt):
+        raise DataError(
+            f"{where}, column `prompt`: {_excerpt(prompt)} must be a non-empty text or a list of "
+            "objects with `role` and `content`."
+        )
+    if isinstance(answer, float) and not math.isfinite(answer):
+        raise DataError(f"{where}, column `answer`: {answer} must be finite.")
+    return Row(prompt=prompt, answer=answer)
+
+
+def _is_prompt(prompt: Any) -> bool:
+    if isinstance(prompt, str):
+        return bool(prompt.strip())
+    return (
+        isinstance(prompt, list)
+        and bool(prompt)
+        and all(
+            isinstance(m, dict)
+            and isinstance(m.get("role"), str)
+            and isinstance(m.get("content"), str)
+            for m in prompt
+        )
+    )
+
+
+def _excerpt(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= MAX_EXCERPT else text[:MAX_EXCERPT] + "..."

@@ -1,0 +1,92 @@
+"""model.uri -> a local directory with weights, config and tokenizer."""
+
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from prorl_api import runtime
+from prorl_api.job import ProRLJobSpec
+
+from prorl_trainer.data.source import read_rows
+from prorl_trainer.errors import ModelError
+from prorl_trainer.model.tiny import Progress, TinySettings, build_tiny, parse_tiny
+
+HF_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
+"""Weights as safetensors only: nothing that is unpickled, no code."""
+
+
+def materialise(spec: ProRLJobSpec, directory: Path, progress: Progress) -> Path:
+    """The model's local directory; `directory` is filled once and reused. Raises ModelError."""
+    parts = urlsplit(spec.model.uri)
+    if parts.scheme == "file":
+        return check_model(Path(parts.path))
+    if parts.scheme == "pvc":
+        return check_model(Path(runtime.MODEL_CLAIM_DIR) / parts.path.lstrip("/"))
+    if parts.scheme == "hf":
+        name = f"{parts.netloc}{parts.path}"
+        target = directory / "hf" / name.replace("/", "--") / (spec.model.revision or "default")
+        return _once(target, lambda path: _download(name, spec.model.revision, path, progress))
+    settings = parse_tiny(spec.model.uri)
+    target = tiny_cache(directory) / f"tiny-{_tiny_key(spec, settings)}"
+    rows = [read_rows(dataset) for dataset in spec.data.train]
+    return _once(target, lambda path: build_tiny(settings, rows, path, progress))
+
+
+def tiny_cache(directory: Path) -> Path:
+    """Tiny models are shared between runs where a cache directory is set (local mode)."""
+    cache = os.environ.get("PRORL_MODEL_CACHE")
+    return Path(cache) if cache else directory
+
+
+def check_model(path: Path) -> Path:
+    """Raises ModelError naming what is missing or not allowed."""
+    if not path.is_dir():
+        raise ModelError(f"The model directory {path} does not exist.")
+    if not (path / "config.json").is_file():
+        raise ModelError(f"The model directory {path} has no config.json.")
+    if not list(path.glob("*.safetensors")):
+        raise ModelError(f"The model directory {path} has no *.safetensors file.")
+    if '"auto_map"' in (path / "config.json").read_text(encoding="utf-8", errors="replace"):
+        raise ModelError(
+            f"The model in {path} brings code of its own (auto_map), which is refused."
+        )
+    return path
+
+
+def _tiny_key(spec: ProRLJobSpec, settings: TinySettings) -> str:
+    text = settings.model_dump_json() + "".join(s.uri for s in spec.data.train)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+Fill = Callable[[Path], None]
+
+
+def _once(target: Path, fill: Fill) -> Path:
+    """Fills a temporary directory and renames it: complete or absent, whoever else tries too."""
+    if not target.is_dir():
+        temporary = target.with_name(f"{target.name}.tmp-{uuid.uuid4().hex[:8]}")
+        temporary.mkdir(parents=True)
+        try:
+            fill(temporary)
+            temporary.rename(target)
+        except OSError as error:
+            if not target.is_dir():
+                raise ModelError(f"The model cannot be written to {target}: {error}") from error
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return check_model(target)
+
+
+def _download(name: str, revision: str, path: Path, progress: Progress) -> None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    progress(f"Downloading {name}")
+    try:
+        snapshot_download(name, revision=revision or None, local_dir=path, allow_patterns=HF_FILES)
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        raise ModelError(f"The model hf://{name} cannot be downloaded: {error}") from error

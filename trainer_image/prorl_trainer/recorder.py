@@ -1,0 +1,121 @@
+"""What the loop tells the world: tracker, Prometheus and status in one call each."""
+
+import logging
+import time
+from datetime import UTC, datetime
+
+from prorl_api.job import ProRLJobSpec
+from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
+
+from prorl_trainer.algo.reset import next_reset_step
+from prorl_trainer.checkpoint.manifest import Manifest
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.observe.metrics import Metrics
+from prorl_trainer.observe.status import StatusHolder
+from prorl_trainer.observe.tracker import Tracker
+
+log = logging.getLogger(__name__)
+
+
+def timestamp(unix_seconds: float) -> str:
+    """RFC 3339 in UTC, as Kubernetes writes it."""
+    return datetime.fromtimestamp(unix_seconds, tz=UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class Recorder:
+    """One method per event of a run."""
+
+    def __init__(
+        self, spec: ProRLJobSpec, tracker: Tracker, metrics: Metrics, status: StatusHolder
+    ) -> None:
+        self._spec = spec
+        self._tracker = tracker
+        self._metrics = metrics
+        self._status = status
+
+    def start(self, state: RunState) -> None:
+        """The run goes on after state.step steps."""
+        self._tracker.record("start", state.step, {}, time.time())
+        self._status.progress(self._progress(state, {}))
+        self._status.reference(self._reference(state))
+
+    def step(self, state: RunState, values: dict[str, float]) -> None:
+        """A step is finished."""
+        self._tracker.record("step", state.step, values, time.time())
+        self._metrics.record(values | {"step": state.step})
+        self._metrics.count("tokens", values["tokens"])
+        self._metrics.count("verifier_infra_errors", values["unjudged"])
+        self._status.progress(self._progress(state, values))
+        self._status.reference(self._reference(state))
+
+    def validation(self, state: RunState, values: dict[str, float]) -> None:
+        """Held-out accuracy was measured."""
+        self._tracker.record("validation", state.step, values, time.time())
+        self._metrics.record(values)
+        current = self._status.document().progress
+        self._status.progress(current.model_copy(update={"accuracy": state.accuracy}))
+        log.info("step=%d accuracy=%.3f", state.step, values["accuracy"])
+
+    def reset(self, state: RunState) -> None:
+        """The reference was replaced."""
+        values = {
+            "reference_version": state.reference.version,
+            "reason": state.reference.last_reason,
+        }
+        self._tracker.record("reset", state.step, values, time.time())
+        self._status.reference(self._reference(state))
+        log.info("step=%d reference_version=%d", state.step, state.reference.version)
+
+    def checkpoint(self, manifest: Manifest, uri: str, seconds: float) -> None:
+        """A checkpoint is durable."""
+        values = {"seconds": seconds, "size_bytes": manifest.size_bytes}
+        self._tracker.record("checkpoint", manifest.step, values, time.time())
+        self._metrics.record(
+            {
+                "checkpoint_step": manifest.step,
+                "checkpoint_bytes": manifest.size_bytes,
+                "checkpoint_seconds": seconds,
+            }
+        )
+        self.found_checkpoint(manifest, uri)
+
+    def found_checkpoint(self, manifest: Manifest, uri: str) -> None:
+        """A checkpoint stands: just committed, or loaded."""
+        self._status.checkpoint(
+            CheckpointStatus(
+                last_step=manifest.step,
+                last_time=timestamp(manifest.created),
+                uri=uri,
+                size_bytes=manifest.size_bytes,
+            )
+        )
+
+    def end(self, state: RunState) -> None:
+        """This attempt has ended, for whatever reason."""
+        self._tracker.record("end", state.step, {}, time.time())
+        self._tracker.close()
+
+    def _progress(self, state: RunState, values: dict[str, float]) -> Progress:
+        return Progress(
+            step=state.step,
+            total_steps=self._spec.algorithm.steps,
+            last_time=timestamp(time.time()) if values else None,
+            tokens=state.tokens,
+            reward_mean=state.reward_mean,
+            accuracy=state.accuracy,
+            kl=values.get("kl"),
+            entropy=values.get("entropy"),
+        )
+
+    def _reference(self, state: RunState) -> ReferenceStatus:
+        reset = self._spec.reference_reset
+        return ReferenceStatus(
+            version=state.reference.version,
+            last_reset_step=state.reference.last_reset_step,
+            last_reason=state.reference.last_reason,
+            next_reset_step=next_reset_step(
+                step=state.step,
+                total_steps=self._spec.algorithm.steps,
+                every_steps=reset.every_steps,
+            ),
+        )

@@ -1,0 +1,207 @@
+"""One coordinator's life: start the parts, train, recover lost learners, end in order."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from prorl_api.spec_lifecycle import Resume
+from prorl_api.wire import Stage
+
+from prorl_trainer import ray_driver, start
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.context import Context
+from prorl_trainer.control import Control
+from prorl_trainer.data.source import Prompts
+from prorl_trainer.errors import TrainerLostError, WeightSyncError
+from prorl_trainer.learn.group import RayLearnerGroup
+from prorl_trainer.loop import Parts, train
+from prorl_trainer.observe.metrics import Metrics
+from prorl_trainer.observe.status import StatusHolder
+from prorl_trainer.recorder import Recorder
+from prorl_trainer.rollout.actor import RayEngine
+from prorl_trainer.rollout.pool import EnginePool
+from prorl_trainer.types import Completion, GenerationRequest
+from prorl_trainer.verify.client import VerifierClient
+
+log = logging.getLogger(__name__)
+
+TRAINER_WAIT_S = 1800.0
+
+
+class StopRequested(Exception):
+    """Everything is saved; the run ends with exit code STOPPED."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Desk:
+    """What a session is given: all made before anything slow starts."""
+
+    context: Context
+    store: CheckpointStore
+    attempt: int
+    control: Control
+    metrics: Metrics
+    status: StatusHolder
+
+
+class Session:
+    """`run` is the whole life of a run; `close` may be called at any time after it."""
+
+    def __init__(self, desk: Desk) -> None:
+        self._desk = desk
+        self._spec = desk.context.job.spec
+        self._status = desk.status
+        self._closing: list[Any] = []
+        self._pool: EnginePool[RayEngine] | None = None
+        self._learners: RayLearnerGroup | None = None
+        self._recorder: Recorder | None = None
+        self._leaving: set[str] = set()
+        self.state: RunState | None = None
+        """After the last finished step; None until the checkpoints were looked through."""
+
+    @property
+    def checkpoint_step(self) -> int | None:
+        """Step of the last durable checkpoint."""
+        return self._desk.store.last_step
+
+    async def run(self) -> RunState:
+        """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
+        desk, spec, status = self._desk, self._spec, self._status
+        verifier_task = asyncio.create_task(start.verifier(desk.context, self._closing))
+        model_dir, tokenizer = await start.model(desk.context, status.message)
+        prompts = await asyncio.to_thread(Prompts, spec, tokenizer)
+        first = start.first_state(desk.context.job, prompts)
+        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
+        self.state = first if checkpoint is None else start.same_run(first, checkpoint)
+        self._recorder = start.recorder(desk, self.state, checkpoint)
+        status.message("Starting Ray")
+        await asyncio.to_thread(ray_driver.connect, desk.context)
+        self._pool = start.pool(desk, model_dir, self._send)
+        verifier = await verifier_task
+        while True:
+            try:
+                return await self._train(model_dir, first, prompts, verifier)
+            except TrainerLostError as error:
+                await self._lose_learners(error)
+
+    async def close(self) -> None:
+        """Ends everything that run has started."""
+        if self._recorder is not None and self.state is not None:
+            self._recorder.end(self.state)
+        for part in (self._pool, self._learners, *self._closing):
+            if part is not None:
+                await part.close()
+        await asyncio.to_thread(ray_driver.disconnect)
+
+    async def _train(
+        self, model_dir: Path, first: RunState, prompts: Prompts, verifier: VerifierClient
+    ) -> RunState:
+        """Starts learners, loads the last checkpoint into them, and runs the loop."""
+        desk, status = self._desk, self._status
+        status.message("Waiting for the trainers")
+        await ray_driver.wait_for_trainers(
+            self._spec.world_size,
+            leaving=self._leaving,
+            timeout_s=TRAINER_WAIT_S,
+            report=status.trainers,
+        )
+        status.message("Loading the learners")
+        learners = self._learners = await start.learners(desk.context, model_dir)
+        checkpoint = await asyncio.to_thread(desk.store.load, Resume.LATEST)
+        if checkpoint is not None:
+            status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
+            await learners.load(checkpoint.shards)
+        self.state = first if checkpoint is None else checkpoint.state
+        status.message("Waiting for the engines")
+        return await train(self._parts(prompts, verifier, learners), self.state)
+
+    def _parts(
+        self, prompts: Prompts, verifier: VerifierClient, learners: RayLearnerGroup
+    ) -> Parts:
+        assert self._recorder is not None
+        return Parts(
+            spec=self._spec,
+            prompts=prompts,
+            generate=self._generate,
+            verifier=verifier,
+            learners=learners,
+            publish=self._publish,
+            save=self._save,
+            at_safe_point=self._at_safe_point,
+            finished=self._finished,
+            recorder=self._recorder,
+        )
+
+    def _version(self) -> str:
+        assert self.state is not None
+        return f"{self._desk.attempt}-{self.state.step}"
+
+    async def _publish(self, state: RunState) -> None:
+        assert self._pool is not None
+        self.state = state
+        await self._pool.publish()
+        self._status.stage(Stage.TRAINING)
+
+    async def _send(self, engines: Sequence[RayEngine]) -> None:
+        if self._learners is None:
+            raise TrainerLostError("No learner is there to send weights.")
+        await self._learners.publish(engines, self._version())
+
+    async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        assert self._pool is not None
+        completions = await self._pool.generate(requests)
+        expected = (self._version(),)
+        for completion in completions:
+            if completion.weight_versions != expected:
+                raise WeightSyncError(
+                    f"{completion.request_id} was written by weights "
+                    f"{completion.weight_versions}, must be {expected}."
+                )
+        return completions
+
+    def _finished(self, state: RunState) -> None:
+        self.state = state
+
+    async def _save(self, state: RunState) -> None:
+        """Commits a checkpoint; whoever waits for one is answered."""
+        assert self._learners is not None
+        assert self._recorder is not None
+        self.state = state
+        begin = time.time()
+        manifest = await self._desk.store.commit(state, self._learners.save, begin)
+        uri = f"{self._desk.context.checkpoints}/step-{state.step:08d}"
+        self._recorder.checkpoint(manifest, uri, time.time() - begin)
+
+    async def _at_safe_point(self, state: RunState) -> None:
+        """Saves if anybody asks for it; then stops, or lets trainers go."""
+        control = self._desk.control
+        if not control.save_requested:
+            return
+        if self._desk.store.last_step != state.step:
+            await self._save(state)
+        leaving = control.saved(state.step)
+        if control.stop_requested:
+            raise StopRequested(f"Stopped on request after step {state.step}.")
+        if leaving:
+            self._leaving |= set(leaving.values())
+            raise TrainerLostError(f"{', '.join(sorted(leaving))} was told to go.")
+
+    async def _lose_learners(self, error: TrainerLostError) -> None:
+        """The ranks are gone or going: end the rest of them; the loop starts again."""
+        log.warning("learners lost, going back to the last checkpoint: %s", error)
+        self._status.stage(Stage.RECOVERING, str(error))
+        self._status.learner_restarted()
+        self._desk.metrics.count("learner_restarts")
+        control = self._desk.control
+        self._leaving |= set(control.trainers_leaving.values())
+        control.release_all()
+        if self._learners is not None:
+            await self._learners.close()
+            self._learners = None
+        if control.stop_requested:
+            raise StopRequested("Stopped on request while no learner was there.")

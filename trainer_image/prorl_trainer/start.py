@@ -1,0 +1,147 @@
+"""How the parts of a session are made. Each function makes one."""
+
+import asyncio
+import importlib.metadata
+import uuid
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from prorl_api.wire import JobDocument
+from transformers import AutoTokenizer
+
+from prorl_trainer import ray_driver
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import Checkpoint
+from prorl_trainer.context import Context
+from prorl_trainer.data.source import Prompts
+from prorl_trainer.errors import CheckpointError, ModelError
+from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_learner_group
+from prorl_trainer.local_verifier import LocalVerifier
+from prorl_trainer.model.materialise import materialise
+from prorl_trainer.observe.tracker import Tracker
+from prorl_trainer.recorder import Recorder
+from prorl_trainer.rollout.actor import RayEngine, start_engine
+from prorl_trainer.rollout.pool import EnginePool
+from prorl_trainer.rollout.settings import EngineSettings
+from prorl_trainer.verify.client import VerifierClient
+
+if TYPE_CHECKING:
+    from prorl_trainer.session import Desk
+
+MAX_SEQUENCES = 256
+"""Completions that one engine draws at once."""
+LIBRARIES = ("torch", "transformers", "ray")
+
+
+async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
+    """The client; in local mode with a service of its own. What must be closed is appended."""
+    url = context.verifier_url
+    if url is None:
+        service = LocalVerifier(
+            context.directory / "token",
+            context.job.spec.verifier.timeout_seconds,
+            context.directory / "logs" / "verifier.log",
+        )
+        closing.append(service)
+        await service.start()
+        url = service.url
+    client = VerifierClient(url, context.verifier_token)
+    closing.insert(0, client)
+    return client
+
+
+async def model(context: Context, progress: Callable[[str], None]) -> tuple[Path, Any]:
+    """The model's directory and its tokenizer. Raises ModelError."""
+    progress("Preparing the model")
+    model_dir = await asyncio.to_thread(
+        materialise, context.job.spec, context.directory / "model", progress
+    )
+    try:
+        tokenizer = await asyncio.to_thread(
+            AutoTokenizer.from_pretrained, model_dir, local_files_only=True
+        )
+    except (OSError, ValueError) as error:
+        raise ModelError(f"The tokenizer in {model_dir} cannot be loaded: {error}") from error
+    return model_dir, tokenizer
+
+
+def first_state(job: JobDocument, prompts: Prompts) -> RunState:
+    """Before the first step."""
+    return RunState(
+        job_uid=job.uid,
+        job_name=job.name,
+        spec_hash=job.hash,
+        data_fingerprint=prompts.fingerprint,
+        library_versions={name: importlib.metadata.version(name) for name in LIBRARIES},
+    )
+
+
+def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
+    """The checkpoint's state. Raises CheckpointError if it was made by another run."""
+    for field in ("spec_hash", "data_fingerprint"):
+        mine, theirs = getattr(first, field), getattr(checkpoint.state, field)
+        if mine != theirs:
+            raise CheckpointError(
+                f"{checkpoint.directory} was made with another {field} ({theirs[:12]}, this job "
+                f"has {mine[:12]}). Use another job name or claim to start afresh."
+            )
+    return checkpoint.state
+
+
+def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Recorder:
+    """The recorder, told where the run begins."""
+    tracker = Tracker(desk.context.directory, attempt=desk.attempt, step=state.step)
+    made = Recorder(desk.context.job.spec, tracker, desk.metrics, desk.status)
+    made.start(state)
+    if checkpoint is not None:
+        made.found_checkpoint(checkpoint.manifest, str(checkpoint.directory))
+    return made
+
+
+def pool(
+    desk: "Desk", model_dir: Path, send: Callable[[Sequence[RayEngine]], Awaitable[None]]
+) -> EnginePool[RayEngine]:
+    """The pool, already looking for places."""
+    spec = desk.context.job.spec
+    sampling = spec.algorithm.sampling
+    settings = EngineSettings(
+        kind=spec.rollout.engine,
+        model_dir=str(model_dir),
+        max_model_len=sampling.max_prompt_tokens + sampling.max_response_tokens,
+        num_gpus=spec.rollout.gpus_per_replica,
+        max_concurrent_sequences=MAX_SEQUENCES,
+        seed=spec.algorithm.seed,
+    )
+
+    def place(where: str) -> RayEngine:
+        name = f"engine-{uuid.uuid4().hex[:8]}"
+        return start_engine(settings, node_id=where.split("/")[0], name=name)
+
+    def changed(usable: int) -> None:
+        desk.status.engines(usable)
+        desk.metrics.record({"engines_usable": usable})
+
+    made = EnginePool(
+        places=ray_driver.engine_places,
+        start=place,
+        send=send,
+        min_engines=spec.rollout.min_replicas,
+        on_change=changed,
+    )
+    made.open()
+    return made
+
+
+async def learners(context: Context, model_dir: Path) -> RayLearnerGroup:
+    """All ranks, loaded."""
+    spec = context.job.spec
+    return await create_learner_group(
+        GroupSettings(
+            model_dir=model_dir,
+            num_ranks=spec.world_size,
+            gpus_per_rank=min(1, spec.trainer.gpus_per_replica),
+            seed=spec.algorithm.seed,
+            in_cluster=not context.local,
+        )
+    )

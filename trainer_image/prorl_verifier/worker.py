@@ -1,0 +1,62 @@
+"""A worker process: items in on stdin, one JSON line each; verdicts out on stdout.
+
+It holds no secret and no state worth keeping, and is killed with its whole process group when an
+item takes too long. `python -m prorl_verifier.worker MEMORY_BYTES`
+"""
+
+import json
+import math
+import os
+import resource
+import sys
+from typing import Any
+
+from prorl_verifier.domains import logic
+from prorl_verifier.domains import math as math_domain
+
+SCORERS = {"math-verify": math_domain.score, "reasoning-gym": logic.score}
+
+
+def limit_self(memory_bytes: int) -> None:
+    """Hard limits: no core, no file growth, few descriptors, bounded memory."""
+    for kind, value in (
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, 64),
+        (resource.RLIMIT_AS, memory_bytes),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+def judge(item: dict[str, Any]) -> dict[str, Any]:
+    """{score, reason}, or {error} when the scorer itself failed."""
+    try:
+        score, reason = SCORERS[item["verifier"]](item["completion"], item["answer"], item["meta"])
+    except logic.UnknownDatasetError as error:
+        return {"error": str(error)}
+    except (MemoryError, RecursionError) as error:
+        return {"score": 0.0, "reason": f"answer exhausts the scorer: {type(error).__name__}"}
+    except Exception as error:  # any scorer's bug on any model text: the text earns nothing
+        return {"score": 0.0, "reason": f"answer cannot be scored: {type(error).__name__}"}
+    if not (math.isfinite(score) and 0.0 <= score <= 1.0):
+        return {"error": f"scorer returned {score}"}
+    return {"score": score, "reason": reason}
+
+
+def main() -> None:
+    """Answers items until stdin ends."""
+    import math_verify
+    import reasoning_gym  # noqa: F401 - paid for once, before the limits
+
+    del math_verify
+    # Verdicts leave through a descriptor of their own: a scorer that prints cannot forge one.
+    verdicts = os.fdopen(os.dup(1), "w", buffering=1)
+    os.dup2(2, 1)
+    limit_self(int(sys.argv[1]))
+    verdicts.write('{"ready": true}\n')
+    for line in sys.stdin.buffer:
+        verdicts.write(json.dumps(judge(json.loads(line))) + "\n")
+
+
+if __name__ == "__main__":
+    main()
