@@ -1,8 +1,15 @@
 """The pydantic base of every API type, and the string types they share."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    WithJsonSchema,
+)
 from pydantic.alias_generators import to_camel
 
 GROUP = "prorl.dev"
@@ -19,11 +26,26 @@ DnsLabel = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$")
 ]
 
+QUANTITY_PATTERN = r"^([0-9]+)(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$"
+
+
+def _integer_as_text(value: Any) -> Any:
+    """`cpu: 1` means `cpu: "1"`, as everywhere in Kubernetes."""
+    is_count = isinstance(value, int) and not isinstance(value, bool) and value >= 0
+    return str(value) if is_count else value
+
+
 Quantity = Annotated[
     str,
-    StringConstraints(
-        max_length=32,
-        pattern=r"^([0-9]+)(\.[0-9]+)?(m|k|Ki|M|Mi|G|Gi|T|Ti)?$",
+    StringConstraints(max_length=32, pattern=QUANTITY_PATTERN),
+    BeforeValidator(_integer_as_text),
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maxLength": 32,
+            "pattern": QUANTITY_PATTERN,
+        }
     ),
 ]
 """A Kubernetes resource quantity such as 500m, 2, 4Gi."""

@@ -32,7 +32,13 @@ class ExitCode(IntEnum):
     VERIFIER = 18
     TRAINER_LOST = 19
     UNAUTHORIZED = 20
+    ENGINE = 21
     STOPPED = 75
+
+    @property
+    def reason(self) -> str:
+        """The name in CamelCase, as Kubernetes writes reasons."""
+        return "".join(word.capitalize() for word in self.name.split("_"))
 
 
 MEANING: dict[ExitCode, str] = {
@@ -49,6 +55,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.VERIFIER: "The verification service stayed unreachable or broken.",
     ExitCode.TRAINER_LOST: "Learner ranks were lost and did not come back in time.",
     ExitCode.UNAUTHORIZED: "A token was refused: the pods of the job do not share the same one.",
+    ExitCode.ENGINE: "Generation engines kept dying before they had generated anything.",
     ExitCode.STOPPED: "Stopped on request with everything saved; starting again resumes.",
 }
 

@@ -7,9 +7,7 @@ from pydantic import Field, StringConstraints
 
 from prorl_api.base import ApiModel, Quantity
 
-LabelKey = Annotated[
-    str, StringConstraints(max_length=317, pattern=r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$")
-]
+LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$"
 LabelValue = Annotated[
     str, StringConstraints(max_length=63, pattern=r"^([A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?)?$")
 ]
@@ -56,7 +54,7 @@ class PodSpec(ApiModel):
     security context above all, so that a ProRLJob grants no more than a restricted pod."""
 
     resources: Resources = Resources()
-    node_selector: Annotated[dict[LabelKey, LabelValue], Field(max_length=32)] = {}
+    node_selector: Annotated[dict[str, LabelValue], Field(max_length=32)] = {}
     tolerations: Annotated[list[Toleration], Field(max_length=16)] = []
 
 

@@ -1,0 +1,251 @@
+"""Rules over several fields: one list, evaluated as CEL at admission and in Python offline.
+
+`path` is where the rule sits in the schema, and `cel` sees that node as `self`. `say` is CEL for
+the message. `check` gives the same messages for a parsed spec, each with the field to blame.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_model import DataSet, Domain, VerifierName
+from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
+
+Finding = tuple[str, str]
+"""Field path and message."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Rule:
+    """One rule."""
+
+    path: str
+    """Dotted path below the root, e.g. `spec.rollout`; `[]` stands for the items of a list."""
+    field: str = ""
+    """The field below `path` to blame; empty blames the node."""
+    cel: str
+    say: str
+    """CEL expression of the message."""
+    meaning: str
+    """One sentence for the documentation, and the message where `say` cannot be evaluated."""
+    check: Callable[[ProRLJobSpec], Iterator[Finding]]
+
+
+def _named_sets(spec: ProRLJobSpec) -> Iterator[tuple[str, DataSet]]:
+    for i, dataset in enumerate(spec.data.train):
+        yield f"spec.data.train[{i}]", dataset
+    for i, dataset in enumerate(spec.data.validation.sets if spec.data.validation else ()):
+        yield f"spec.data.validation.sets[{i}]", dataset
+
+
+def _samples(spec: ProRLJobSpec) -> Iterator[Finding]:
+    number = spec.algorithm.samples_per_prompt
+    if number < 2:
+        yield (
+            "spec.algorithm.samplesPerPrompt",
+            f"{number} is less than 2: with a group baseline the advantage of a single sample "
+            "is always 0",
+        )
+
+
+def _updates(spec: ProRLJobSpec) -> Iterator[Finding]:
+    updates, prompts = spec.algorithm.updates_per_step, spec.algorithm.prompts_per_step
+    if updates > prompts:
+        yield (
+            "spec.algorithm.updatesPerStep",
+            f"{updates} is more than promptsPerStep {prompts}: every update needs a whole group",
+        )
+
+
+def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
+    least, replicas = spec.rollout.min_replicas, spec.rollout.replicas
+    if least > replicas:
+        yield "spec.rollout.minReplicas", f"{least} is more than spec.rollout.replicas {replicas}"
+
+
+def _revision(spec: ProRLJobSpec) -> Iterator[Finding]:
+    if spec.model.revision and not spec.model.uri.startswith("hf://"):
+        yield "spec.model.revision", f"only hf:// models have one; uri is {spec.model.uri}"
+
+
+def _storage(spec: ProRLJobSpec) -> Iterator[Finding]:
+    pvc = spec.checkpoint.storage.pvc
+    if (pvc.claim_name is None) == (pvc.size is None):
+        found = "neither" if pvc.size is None else "both"
+        yield (
+            "spec.checkpoint.storage.pvc",
+            f"exactly one of claimName and size must be set, found {found}",
+        )
+
+
+def _storage_class(spec: ProRLJobSpec) -> Iterator[Finding]:
+    pvc = spec.checkpoint.storage.pvc
+    if pvc.storage_class is not None and pvc.size is None:
+        yield (
+            "spec.checkpoint.storage.pvc.storageClass",
+            f"{pvc.storage_class} needs size: an existing claim has its class",
+        )
+
+
+def _scorable(dataset: DataSet) -> bool:
+    if dataset.uri.startswith("gym://"):
+        return True
+    if dataset.verifier is not None:
+        return dataset.verifier is VerifierName.MATH_VERIFY
+    return dataset.domain is Domain.MATH
+
+
+def _verifier(prefix: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
+    def check(spec: ProRLJobSpec) -> Iterator[Finding]:
+        for path, dataset in _named_sets(spec):
+            if path.startswith(prefix) and not _scorable(dataset):
+                yield (
+                    f"{path}.verifier",
+                    f"reasoning-gym scores only gym:// data; uri is {dataset.uri} "
+                    "(set verifier math-verify, or a gym:// uri)",
+                )
+
+    return check
+
+
+def _set_names(spec: ProRLJobSpec) -> Iterator[Finding]:
+    seen: set[str] = set()
+    for path, dataset in _named_sets(spec):
+        if dataset.name in seen:
+            yield f"{path}.name", f"{dataset.name} is used twice; every set needs its own name"
+        seen.add(dataset.name)
+
+
+def _label_keys(role: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
+    def check(spec: ProRLJobSpec) -> Iterator[Finding]:
+        pod: PodSpec = getattr(spec, role).pod
+        for key in pod.node_selector:
+            if len(key) > 317 or not re.search(LABEL_KEY_PATTERN, key):
+                yield f"spec.{role}.pod.nodeSelector", f"{key[:60]} is not a label key"
+
+    return check
+
+
+_SCORABLE_CEL = (
+    "self.uri.startsWith('gym://') || "
+    "(has(self.verifier) ? self.verifier == 'math-verify' : self.domain == 'math')"
+)
+_SCORABLE_SAY = (
+    "'reasoning-gym scores only gym:// data; uri is ' + self.uri + "
+    "' (set verifier math-verify, or a gym:// uri)'"
+)
+_SCORABLE_MEANING = "Verifier reasoning-gym (the default for domain logic) needs gym:// data."
+
+RULES: tuple[Rule, ...] = (
+    Rule(
+        path="spec.algorithm",
+        field="samplesPerPrompt",
+        cel="self.samplesPerPrompt >= 2",
+        say="'%d is less than 2: with a group baseline the advantage of a single sample is "
+        "always 0'.format([self.samplesPerPrompt])",
+        meaning="At least 2: with a group baseline the advantage of a single sample is always 0.",
+        check=_samples,
+    ),
+    Rule(
+        path="spec.algorithm",
+        field="updatesPerStep",
+        cel="self.updatesPerStep <= self.promptsPerStep",
+        say="'%d is more than promptsPerStep %d: every update needs a whole group'"
+        ".format([self.updatesPerStep, self.promptsPerStep])",
+        meaning="At most promptsPerStep: every update needs a whole group.",
+        check=_updates,
+    ),
+    Rule(
+        path="spec.rollout",
+        field="minReplicas",
+        cel="self.minReplicas <= self.replicas",
+        say="'%d is more than spec.rollout.replicas %d'"
+        ".format([self.minReplicas, self.replicas])",
+        meaning="At most spec.rollout.replicas.",
+        check=_min_replicas,
+    ),
+    Rule(
+        path="spec.model",
+        field="revision",
+        cel="self.revision == '' || self.uri.startsWith('hf://')",
+        say="'only hf:// models have one; uri is ' + self.uri",
+        meaning="Only hf:// models have a revision.",
+        check=_revision,
+    ),
+    Rule(
+        path="spec.checkpoint.storage.pvc",
+        cel="has(self.claimName) != has(self.size)",
+        say="'exactly one of claimName and size must be set, found ' + "
+        "(has(self.size) ? 'both' : 'neither')",
+        meaning="Exactly one of claimName and size must be set.",
+        check=_storage,
+    ),
+    Rule(
+        path="spec.checkpoint.storage.pvc",
+        field="storageClass",
+        cel="!has(self.storageClass) || has(self.size)",
+        say="self.storageClass + ' needs size: an existing claim has its class'",
+        meaning="Needs size: an existing claim has its class.",
+        check=_storage_class,
+    ),
+    Rule(
+        path="spec.data.train[]",
+        field="verifier",
+        cel=_SCORABLE_CEL,
+        say=_SCORABLE_SAY,
+        meaning=_SCORABLE_MEANING,
+        check=_verifier("spec.data.train"),
+    ),
+    Rule(
+        path="spec.data.validation.sets[]",
+        field="verifier",
+        cel=_SCORABLE_CEL,
+        say=_SCORABLE_SAY,
+        meaning=_SCORABLE_MEANING,
+        check=_verifier("spec.data.validation"),
+    ),
+    Rule(
+        path="spec.data",
+        cel="!has(self.validation) || "
+        "self.validation.sets.all(v, !self.train.exists(t, t.name == v.name))",
+        say="'a set of validation is named like one of train; every set needs its own name'",
+        meaning="Names are unique over all training and validation sets.",
+        check=_set_names,
+    ),
+    *(
+        Rule(
+            path=f"spec.{role}.pod",
+            field="nodeSelector",
+            cel="self.nodeSelector.all(k, size(k) <= 317 && k.matches('"
+            + LABEL_KEY_PATTERN
+            + "'))",
+            say="'has a key that is not a label key'",
+            meaning="Keys are label keys.",
+            check=_label_keys(role),
+        )
+        for role in ("coordinator", "trainer", "rollout", "verifier")
+    ),
+)
+
+IMMUTABLE = (
+    "spec.model", "spec.data", "spec.algorithm", "spec.coordinator", "spec.trainer",
+    "spec.verifier", "spec.checkpoint", "spec.referenceReset", "spec.gpuResourceName",
+    "spec.rollout.engine", "spec.rollout.minReplicas", "spec.rollout.gpusPerReplica",
+    "spec.rollout.pod",
+)  # fmt: skip
+"""Refused at updates: a run's result would depend on when it was changed. spec.image may appear or
+disappear, so its rule stands at spec."""
+
+IMAGE_CEL = (
+    "has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)"
+)
+IMMUTABLE_MESSAGE = (
+    "is immutable: only spec.rollout.replicas and spec.runPolicy may change; "
+    "delete the job and create it anew (checkpoints stay)"
+)
+
+
+def broken_rules(spec: ProRLJobSpec) -> list[Finding]:
+    """What the spec breaks, in the order of RULES."""
+    return [finding for rule in RULES for finding in rule.check(spec)]
