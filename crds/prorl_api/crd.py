@@ -80,8 +80,7 @@ def build_schema() -> Schema:
     root["required"] = ["spec"]
     root["x-kubernetes-validations"] = [
         {
-            "rule": "size(self.metadata.name) <= 40 && "
-            "!self.metadata.name.contains('.')",
+            "rule": "size(self.metadata.name) <= 40 && !self.metadata.name.contains('.')",
             "message": "metadata.name must have at most 40 characters and no dot: the names of "
             "pods and Services are made from it",
         }

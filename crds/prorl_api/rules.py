@@ -160,8 +160,7 @@ RULES: tuple[Rule, ...] = (
         path="spec.rollout",
         field="minReplicas",
         cel="self.minReplicas <= self.replicas",
-        say="'%d is more than spec.rollout.replicas %d'"
-        ".format([self.minReplicas, self.replicas])",
+        say="'%d is more than spec.rollout.replicas %d'.format([self.minReplicas, self.replicas])",
         meaning="At most spec.rollout.replicas.",
         check=_min_replicas,
     ),

@@ -1,0 +1,107 @@
+"""`prorl run`: one job, on this machine, without a cluster."""
+
+import sys
+import time
+from pathlib import Path
+
+import click
+from prorl_api.exit_codes import ExitCode
+from prorl_api.job import ProRLJob
+from prorl_api.wire import TerminationMessage
+from pydantic import ValidationError
+from rich.console import Console
+
+from prorl_cli.manifest import load_job
+from prorl_cli.process import CoordinatorProcess
+from prorl_cli.progress import MetricsTail, Progress, fetch_status
+from prorl_cli.report import draw, failure, known_code, summary
+from prorl_cli.rundir import RunDirectoryError, prepare
+from prorl_cli.validate import REFUSED
+from prorl_cli.view import make_view
+
+
+@click.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--seed", type=click.IntRange(min=0), help="Sets spec.algorithm.seed.")
+@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Changes one field.")
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Run directory. Default: ./runs/NAME, with --seed ./runs/NAME-seedN.",
+)
+@click.option("--fresh", is_flag=True, help="Moves an existing run directory aside.")
+def run(
+    file: Path, seed: int | None, changes: tuple[str, ...], out: Path | None, fresh: bool
+) -> None:
+    """Train the job in FILE on this machine. Run again to resume.
+
+    Ctrl-C saves and ends with exit code 75. Otherwise the exit code is the job's.
+    """
+    if seed is not None:
+        changes = (*changes, f"spec.algorithm.seed={seed}")
+    job = load_job(file, changes)
+    if not isinstance(job, ProRLJob):
+        for problem in job:
+            click.echo(f"{file}: {problem}", err=True)
+        sys.exit(REFUSED)
+    suffix = "" if seed is None else f"-seed{seed}"
+    directory = out or Path("runs") / f"{job.metadata.name}{suffix}"
+    try:
+        lock = prepare(directory, job, fresh=fresh)
+    except RunDirectoryError as error:
+        click.echo(f"prorl run: {error}", err=True)
+        sys.exit(REFUSED)
+    sys.exit(watch(CoordinatorProcess(directory, lock), directory, job, Console()))
+
+
+def watch(process: CoordinatorProcess, directory: Path, job: ProRLJob, console: Console) -> int:
+    """Shows progress until the coordinator has ended, then the report; returns the exit code."""
+    started = time.monotonic()
+    progress, tail = Progress(), MetricsTail(directory / "metrics.jsonl")
+    total_steps = job.spec.algorithm.steps
+    view = make_view(console, job.metadata.name, total_steps)
+
+    def tick() -> None:
+        for record in tail.read():
+            progress.add(record)
+        progress.status = fetch_status(directory) or progress.status
+        view.show(progress, process.note)
+
+    try:
+        returncode = process.wait(tick)
+        tick()
+    finally:
+        view.close()
+    console.print()
+    for line in summary(progress, total_steps, time.monotonic() - started):
+        console.print(line, markup=False, highlight=False)
+    if progress.steps:
+        draw(progress, directory / "report.png", job.metadata.name)
+    return _verdict(process, returncode, directory, console)
+
+
+def _verdict(
+    process: CoordinatorProcess, returncode: int, directory: Path, console: Console
+) -> int:
+    """Says how it has ended; returns the exit code of the command."""
+    message = _termination(directory / "termination.json")
+    if returncode == ExitCode.SUCCEEDED:
+        lines = [f"Succeeded. Results: {directory}"]
+    elif returncode == ExitCode.STOPPED:
+        saved = message.checkpoint_step if message else None
+        what = "nothing to save yet" if saved is None else f"saved at step {saved}"
+        lines = [f"Stopped, {what}. Run again to resume. Results: {directory}"]
+    elif returncode < 0 and process.stop_requested:
+        lines = ["Killed. Run again to resume from the last checkpoint.", f"Log: {process.log}"]
+    else:
+        lines = failure(message, returncode, process.log)
+    for line in lines:
+        console.print(line, markup=False, highlight=False)
+    return returncode if returncode in (0, 75) else int(known_code(returncode))
+
+
+def _termination(path: Path) -> TerminationMessage | None:
+    try:
+        return TerminationMessage.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None
