@@ -1,0 +1,184 @@
+"""prorl run around a scripted coordinator: a real process that keeps the run directory's contract.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+from prorl_api.exit_codes import ExitCode
+from prorl_cli.manifest import load_job
+from prorl_cli.rundir import RunDirectoryError, prepare
+
+MANIFEST = """
+apiVersion: prorl.dev/v1alpha1
+kind: ProRLJob
+metadata: {name: quick}
+spec:
+  model: {uri: "tiny://llama"}
+  algorithm: {steps: 3, learningRate: 1e-4}
+  data:
+    train: [{name: a, domain: logic, uri: "gym://reasoning-gym/spell_backward?size=10"}]
+"""
+
+COORDINATOR = """
+import json, pathlib, signal, sys, time
+run = pathlib.Path(sys.argv[sys.argv.index("--run-dir") + 1])
+assert json.loads((run / "job.json").read_text())["name"] == "quick"
+assert (run / "token").stat().st_mode & 0o077 == 0
+
+def end(code, **more):
+    word = {"outcome": "Failed", "exitCode": code, "reason": "Data", **more}
+    (run / "termination.json").write_text(json.dumps(word))
+    sys.exit(code)
+
+def record(kind, step, **values):
+    line = {"kind": kind, "step": step, "attempt": 1, "time": 100.0 + step, "values": values}
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(line) + "\\n")
+
+signal.signal(signal.SIGTERM, lambda *_: end(75, outcome="Stopped", checkpointStep=1))
+record("validation", 0, accuracy=0.1)
+for step in (1, 2):
+    record("step", step, reward_mean=0.1 * step, kl=0.01, step_seconds=0.1, reference_version=0)
+MODE
+"""
+
+ENDINGS = {
+    "success": "record('reset', 2, reference_version=1, reason='schedule')\n"
+    "record('validation', 3, accuracy=0.6)\nrecord('step', 3, reward_mean=0.9, kl=0.0)\n"
+    "end(0, outcome='Succeeded')",
+    "data": "end(11, message='set a: row 7 has no answer.')",
+    "hang": "print('ready', flush=True)\n(run / 'ready').touch()\ntime.sleep(60)",
+    "deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(run / 'ready').touch()\ntime.sleep(60)",
+}
+
+
+def start(tmp_path: Path, ending: str, *arguments: str) -> subprocess.Popen[str]:
+    manifest, fake = tmp_path / "job.yaml", tmp_path / "coordinator.py"
+    manifest.write_text(MANIFEST)
+    fake.write_text(COORDINATOR.replace("MODE", ENDINGS[ending]))
+    program = textwrap.dedent(f"""
+        import sys
+        from prorl_cli import process
+        from prorl_cli.main import main
+        process.CoordinatorProcess.__init__.__defaults__ = ((sys.executable, {str(fake)!r}),)
+        main()
+    """)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    return subprocess.Popen(
+        [sys.executable, "-c", program, "run", str(manifest), *arguments],
+        cwd=tmp_path, env={**os.environ, "PYTHONPATH": paths, "MPLCONFIGDIR": str(tmp_path)},
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    while not path.exists():
+        try:
+            process.wait(timeout=0.05)
+        except subprocess.TimeoutExpired:
+            continue
+        raise AssertionError(process.communicate()[0])
+
+
+def test_a_finished_run_leaves_a_summary_and_a_plot(tmp_path: Path) -> None:
+    process = start(tmp_path, "success")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0, output
+    assert "held-out accuracy 0.100 -> 0.600 (+50.0 points)" in output
+    assert "reference resets: 1 (steps: 2)" in output
+    assert "step 3/3: reward 0.900" in output
+    assert (tmp_path / "runs/quick/report.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_failure_names_reason_message_advice_and_log(tmp_path: Path) -> None:
+    process = start(tmp_path, "data", "--out", "there")
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == ExitCode.DATA
+    assert "Data: set a: row 7 has no answer." in output
+    assert "Correct the dataset" in output
+    assert "there/logs/coordinator.log" in output
+
+
+def test_ctrl_c_saves_and_ends_with_75(tmp_path: Path) -> None:
+    process = start(tmp_path, "hang")
+    wait_for(tmp_path / "runs/quick/ready", process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.STOPPED
+    assert "Stopped, saved at step 1. Run again to resume." in output
+
+
+def test_the_second_ctrl_c_kills(tmp_path: Path) -> None:
+    process = start(tmp_path, "deaf")
+    wait_for(tmp_path / "runs/quick/ready", process)
+    process.send_signal(signal.SIGINT)
+    line = ""
+    while "Saving" not in line:  # the first signal has been taken
+        line = process.stdout.readline() if process.stdout else ""
+        assert line, "the command ended at the first signal"
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.INTERNAL
+    assert "Killed. Run again to resume from the last checkpoint." in output
+
+
+def test_a_second_command_is_refused_while_the_first_coordinator_lives(tmp_path: Path) -> None:
+    first = start(tmp_path, "hang")
+    wait_for(tmp_path / "runs/quick/ready", first)
+    second = start(tmp_path, "success")
+    output, _ = second.communicate(timeout=30)
+    assert second.returncode == 2
+    assert "Another run is using runs/quick" in output
+    first.send_signal(signal.SIGTERM)
+    first.communicate(timeout=30)
+
+
+def make_job(tmp_path: Path, *changes: str):  # type: ignore[no-untyped-def]
+    path = tmp_path / "job.yaml"
+    path.write_text(MANIFEST)
+    return load_job(path, changes)
+
+
+def test_another_specification_is_refused_by_its_first_differing_field(tmp_path: Path) -> None:
+    os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
+    with pytest.raises(RunDirectoryError, match=r"spec\.algorithm\.steps was 3 and is 9 now"):
+        prepare(tmp_path / "run", make_job(tmp_path, "algorithm.steps=9"), fresh=False)
+
+
+def test_fresh_moves_the_old_run_aside(tmp_path: Path) -> None:
+    os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
+    os.close(prepare(tmp_path / "run", make_job(tmp_path, "algorithm.steps=9"), fresh=True))
+    assert json.loads((tmp_path / "run.1/job.json").read_text())["spec"]["algorithm"]["steps"] == 3
+    assert json.loads((tmp_path / "run/job.json").read_text())["spec"]["algorithm"]["steps"] == 9
+
+
+def test_what_may_change_does_not_hinder_a_resume(tmp_path: Path) -> None:
+    os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
+    changed = make_job(tmp_path, "rollout.replicas=2", "runPolicy.maxRestarts=3")
+    os.close(prepare(tmp_path / "run", changed, fresh=False))
+    assert json.loads((tmp_path / "run/job.json").read_text())["spec"]["rollout"]["replicas"] == 2
+
+
+@pytest.mark.parametrize(
+    ("change", "path"),
+    [
+        ("algorithm.steps", "--set algorithm.steps"),
+        ("algorithm..steps=1", "--set algorithm..steps=1"),
+        ("data.train[4].weight=2", "--set data.train[4].weight"),
+        ("algorithm.stepz=1", "spec.algorithm.stepz"),
+        ("algorithm.steps=many", "spec.algorithm.steps"),
+        ("rollout.minReplicas=3", "spec.rollout.minReplicas"),
+    ],
+)
+def test_a_wrong_change_is_a_problem(tmp_path: Path, change: str, path: str) -> None:
+    assert [problem.path for problem in make_job(tmp_path, change)] == [path]
+
+
+def test_a_change_reaches_into_lists(tmp_path: Path) -> None:
+    assert make_job(tmp_path, "spec.data.train[0].weight=2").spec.data.train[0].weight == 2
