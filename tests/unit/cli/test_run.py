@@ -54,7 +54,8 @@ ENDINGS = {
     "end(0, outcome='Succeeded')",
     "data": "end(11, message='set a: row 7 has no answer.')",
     "hang": "print('ready', flush=True)\n(run / 'ready').touch()\ntime.sleep(60)",
-    "deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n(run / 'ready').touch()\ntime.sleep(60)",
+    "deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
+    "(run / 'ready').touch()\ntime.sleep(60)",
 }
 
 

@@ -1,0 +1,172 @@
+"""Manifests and their verdicts: one table for prorl validate and for the API server."""
+
+import copy
+from dataclasses import dataclass
+from typing import Any
+
+GYM = "gym://reasoning-gym/spell_backward?size=10"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Case:
+    """`refused_at` is a field path that must be named; None: accepted."""
+
+    id: str
+    manifest: dict[str, Any]
+    refused_at: str | None = None
+
+
+def manifest(name: str = "case", **spec: Any) -> dict[str, Any]:
+    """A valid job, with top-level blocks of its spec replaced."""
+    base: dict[str, Any] = {"model": {"uri": "tiny://llama"}, "data": {"train": [dataset()]}}
+    return {
+        "apiVersion": "prorl.dev/v1alpha1",
+        "kind": "ProRLJob",
+        "metadata": {"name": name},
+        "spec": copy.deepcopy(base | spec),
+    }
+
+
+def dataset(**fields: Any) -> dict[str, Any]:
+    """A valid training set."""
+    return {"name": "a", "domain": "logic", "uri": GYM} | fields
+
+
+def _pvc(**fields: Any) -> dict[str, Any]:
+    return {"storage": {"pvc": fields}}
+
+
+_ACCEPTED: dict[str, dict[str, Any]] = {
+    "least": {},
+    "empty-blocks": {"algorithm": {}, "trainer": {"pod": {}}, "checkpoint": {"storage": {}}},
+    "null-is-absent": {"trainer": None, "image": None},
+    "cpu-as-number": {"trainer": {"pod": {"resources": {"cpu": 2, "memory": "1Gi"}}}},
+    "cpu-in-millis": {"verifier": {"pod": {"resources": {"cpu": "250m"}}}},
+    "claim": {"checkpoint": _pvc(claimName="claim")},
+    "size-and-class": {"checkpoint": _pvc(size="1Gi", storageClass="fast")},
+    "integer-for-a-number": {"algorithm": {"learningRate": 1}},
+    "revision-of-hf": {"model": {"uri": "hf://o/n", "revision": "abc"}},
+    "logic-with-math-verify": {
+        "data": {"train": [dataset(uri="file:///x.jsonl", verifier="math-verify")]}
+    },
+    "math-from-a-file": {"data": {"train": [dataset(domain="math", uri="file:///x.jsonl")]}},
+    "validation": {
+        "data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}}
+    },
+    "tolerations": {"rollout": {"pod": {"tolerations": [{"operator": "Exists"}]}}},
+    "node-selector": {"rollout": {"pod": {"nodeSelector": {"a.b/c": "d", "e": ""}}}},
+    "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
+}
+
+_REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "unknown-block": ("spec.rolout", {"rolout": {}}),
+    "unknown-field": ("spec.algorithm.stepz", {"algorithm": {"stepz": 1}}),
+    "unknown-in-list": ("spec.data.train[0].urI", {"data": {"train": [dataset(urI="x")]}}),
+    "text-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": "5"}}),
+    "fraction-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": 1.5}}),
+    "bool-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": True}}),
+    "text-for-bool": (
+        "spec.algorithm.dynamicSampling.enabled",
+        {"algorithm": {"dynamicSampling": {"enabled": "yes"}}},
+    ),
+    "list-for-mapping": ("spec.trainer", {"trainer": []}),
+    "mapping-for-list": ("spec.data.train", {"data": {"train": {}}}),
+    "zero-steps": ("spec.algorithm.steps", {"algorithm": {"steps": 0}}),
+    "too-many-steps": ("spec.algorithm.steps", {"algorithm": {"steps": 1_000_001}}),
+    "learning-rate-zero": ("spec.algorithm.learningRate", {"algorithm": {"learningRate": 0}}),
+    "clip-low-one": ("spec.algorithm.clip.low", {"algorithm": {"clip": {"low": 1}}}),
+    "temperature": (
+        "spec.algorithm.sampling.temperature",
+        {"algorithm": {"sampling": {"temperature": 2.5}}},
+    ),
+    "advantage": ("spec.algorithm.advantage", {"algorithm": {"advantage": "gae"}}),
+    "negative-seed": ("spec.algorithm.seed", {"algorithm": {"seed": -1}}),
+    "one-sample": ("spec.algorithm.samplesPerPrompt", {"algorithm": {"samplesPerPrompt": 1}}),
+    "more-updates-than-prompts": (
+        "spec.algorithm.updatesPerStep",
+        {"algorithm": {"promptsPerStep": 2, "updatesPerStep": 3}},
+    ),
+    "min-replicas": ("spec.rollout.minReplicas", {"rollout": {"minReplicas": 3, "replicas": 2}}),
+    "no-replicas": ("spec.rollout.replicas", {"rollout": {"replicas": 0}}),
+    "engine": ("spec.rollout.engine", {"rollout": {"engine": "sglang"}}),
+    "two-gpus-per-engine": ("spec.rollout.gpusPerReplica", {"rollout": {"gpusPerReplica": 2}}),
+    "model-without-uri": ("spec.model.uri", {"model": {}}),
+    "model-scheme": ("spec.model.uri", {"model": {"uri": "s3://b/k"}}),
+    "revision-of-tiny": ("spec.model.revision", {"model": {"uri": "tiny://l", "revision": "x"}}),
+    "no-data": ("spec.data.train", {"data": {}}),
+    "empty-train": ("spec.data.train", {"data": {"train": []}}),
+    "same-name-twice": ("spec.data.train[1]", {"data": {"train": [dataset(), dataset()]}}),
+    "same-name-in-validation": (
+        "spec.data",
+        {"data": {"train": [dataset()], "validation": {"sets": [dataset()]}}},
+    ),
+    "set-name": ("spec.data.train[0].name", {"data": {"train": [dataset(name="A b")]}}),
+    "domain": ("spec.data.train[0].domain", {"data": {"train": [dataset(domain="art")]}}),
+    "logic-from-a-file": (
+        "spec.data.train[0].verifier",
+        {"data": {"train": [dataset(uri="file:///x.jsonl")]}},
+    ),
+    "gym-verifier-for-a-file": (
+        "spec.data.validation.sets[0].verifier",
+        {
+            "data": {
+                "train": [dataset()],
+                "validation": {
+                    "sets": [
+                        dataset(
+                            name="b", domain="math", uri="file:///x.jsonl", verifier="reasoning-gym"
+                        )
+                    ]
+                },
+            }
+        },
+    ),
+    "weight": ("spec.data.train[0].weight", {"data": {"train": [dataset(weight=0)]}}),
+    "claim-and-size": (
+        "spec.checkpoint.storage.pvc",
+        {"checkpoint": _pvc(claimName="c", size="1Gi")},
+    ),
+    "neither-claim-nor-size": ("spec.checkpoint.storage.pvc", {"checkpoint": _pvc()}),
+    "class-of-a-claim": (
+        "spec.checkpoint.storage.pvc.storageClass",
+        {"checkpoint": _pvc(claimName="c", storageClass="fast")},
+    ),
+    "keep-one": ("spec.checkpoint.keep", {"checkpoint": {"keep": 1}}),
+    "quantity": (
+        "spec.trainer.pod.resources.memory",
+        {"trainer": {"pod": {"resources": {"memory": "4 GB"}}}},
+    ),
+    "negative-quantity": (
+        "spec.trainer.pod.resources.cpu",
+        {"trainer": {"pod": {"resources": {"cpu": -1}}}},
+    ),
+    "fractional-quantity": (
+        "spec.trainer.pod.resources.cpu",
+        {"trainer": {"pod": {"resources": {"cpu": 0.5}}}},
+    ),
+    "label-key": (
+        "spec.rollout.pod.nodeSelector",
+        {"rollout": {"pod": {"nodeSelector": {"a b": "c"}}}},
+    ),
+    "label-value": (
+        "spec.rollout.pod.nodeSelector",
+        {"rollout": {"pod": {"nodeSelector": {"a": "b c"}}}},
+    ),
+    "gpu-resource": ("spec.gpuResourceName", {"gpuResourceName": "gpu"}),
+}
+
+CASES: tuple[Case, ...] = (
+    *(Case(id=key, manifest=manifest(**spec)) for key, spec in _ACCEPTED.items()),
+    *(
+        Case(id=key, manifest=manifest(**spec), refused_at=path)
+        for key, (path, spec) in _REFUSED.items()
+    ),
+    Case(id="name-of-40", manifest=manifest("a" * 40)),
+    Case(id="name-of-41", manifest=manifest("a" * 41), refused_at="metadata.name"),
+    Case(id="name-with-a-dot", manifest=manifest("a.b"), refused_at="metadata.name"),
+    Case(
+        id="no-spec",
+        manifest={k: v for k, v in manifest().items() if k != "spec"},
+        refused_at="spec",
+    ),
+)
