@@ -74,7 +74,7 @@ def watch(process: CoordinatorProcess, directory: Path, job: ProRLJob, console: 
         view.close()
     console.print()
     for line in summary(progress, total_steps, time.monotonic() - started):
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     if progress.steps:
         draw(progress, directory / "report.png", job.metadata.name)
     return _verdict(process, returncode, directory, console)
@@ -96,7 +96,7 @@ def _verdict(
     else:
         lines = failure(message, returncode, process.log)
     for line in lines:
-        console.print(line, markup=False, highlight=False)
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     return returncode if returncode in (0, 75) else int(known_code(returncode))
 
 

@@ -36,7 +36,9 @@ def make_view(console: Console, name: str, total_steps: int) -> View:
     """A live panel if the console is a terminal."""
     if console.is_terminal:
         return LiveView(console, name, total_steps)
-    return PlainView(lambda line: console.print(line, markup=False, highlight=False), total_steps)
+    return PlainView(
+        lambda line: console.print(line, markup=False, highlight=False, soft_wrap=True), total_steps
+    )
 
 
 class LiveView:
