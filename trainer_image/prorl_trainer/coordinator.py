@@ -1,32 +1,22 @@
 """The coordinator's process: `python -m prorl_trainer.coordinator`, in a pod or on this machine.
 
-Wires signals, the HTTP API and a session; its last act is the termination message.
+Its last act is the termination message.
 """
 
 import argparse
 import asyncio
-import json
 import logging
 import os
-import secrets
-import signal
 import sys
 from pathlib import Path
 
-from prorl_api.exit_codes import ExitCode
-from prorl_api.status import Progress
-from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
+from prorl_api import runtime
+from prorl_api.wire import Outcome, TerminationMessage
 
-from prorl_trainer.api import build_app, serve
-from prorl_trainer.checkpoint.store import CheckpointStore
-from prorl_trainer.context import LOOPBACK, Context, cluster_context, local_context
-from prorl_trainer.control import Control
+from prorl_trainer.context import Context, cluster_context, local_context
 from prorl_trainer.errors import TrainingError
-from prorl_trainer.observe.metrics import Metrics
-from prorl_trainer.observe.status import StatusHolder
-from prorl_trainer.session import Desk, Session, StopRequested
 
-log = logging.getLogger(__name__)
+TERMINATION_OVERRIDE = "PRORL_TERMINATION_LOG"
 
 
 def main() -> None:
@@ -35,10 +25,14 @@ def main() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     termination = _termination_file(arguments.run_dir)
     try:
-        context = local_context(arguments.run_dir) if arguments.local else cluster_context()
-        message = asyncio.run(_run(context))
+        context = local_context(arguments.run_dir) if arguments.run_dir else cluster_context()
+        _set_environment(context)
+        # Ray reads its environment when it is imported.
+        from prorl_trainer.lifetime import live
+
+        message = asyncio.run(live(context))
     except TrainingError as error:  # before there was a session
-        message = _failure(error, step=0, checkpoint_step=None)
+        message = _failure(error)
     _write_termination(termination, message)
     sys.exit(message.exit_code)
 
@@ -47,138 +41,32 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m prorl_trainer.coordinator", description=__doc__
     )
-    parser.add_argument("--local", action="store_true", help="run on this machine, without pods")
-    parser.add_argument("--run-dir", type=Path, help="run directory of local mode")
+    parser.add_argument(
+        "--run-dir", type=Path, help="run directory of local mode; absent: this is a pod"
+    )
     return parser
+
+
+def _set_environment(context: Context) -> None:
+    os.environ.update(
+        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=context.ray_token, RAY_USAGE_STATS_ENABLED="0"
+    )
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
 def _termination_file(run_dir: Path | None) -> Path:
     if run_dir is not None:
         return run_dir / "termination.json"
-    return Path(os.environ.get("PRORL_TERMINATION_LOG", "/dev/termination-log"))
+    return Path(os.environ.get(TERMINATION_OVERRIDE, runtime.TERMINATION_LOG))
 
 
-async def _run(context: Context) -> TerminationMessage:
-    """A whole life; never raises for what a user can cause."""
-    desk = _desk(context)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, desk.control.stop)
-    app = build_app(
-        status=desk.status,
-        control=desk.control,
-        registry=desk.metrics.registry,
-        token=context.api_token,
-    )
-    runner, port = await serve(app, context.host, context.port)
-    if context.local:
-        _write_endpoint(context, port)
-    try:
-        return await _train(desk)
-    finally:
-        await runner.cleanup()
-
-
-def _desk(context: Context) -> Desk:
-    store = CheckpointStore(context.checkpoints, keep=context.job.spec.checkpoint.keep)
-    attempt = store.open_for_attempt(context.attempt)
-    spec = context.job.spec
-    status = StatusHolder(
-        StatusDocument(
-            job_uid=context.job.uid,
-            attempt=attempt,
-            stage=Stage.STARTING,
-            ray_session=f"{attempt}-{secrets.token_hex(4)}",
-            progress=Progress(total_steps=spec.algorithm.steps),
-            trainers=RoleCount(wanted=spec.world_size, usable=0),
-            engines=RoleCount(wanted=spec.rollout.replicas, usable=0),
-            spec_hash=context.job.hash,
-        )
-    )
-    return Desk(
-        context=context,
-        store=store,
-        attempt=attempt,
-        control=Control(),
-        metrics=Metrics(),
-        status=status,
-    )
-
-
-async def _train(desk: Desk) -> TerminationMessage:
-    session = Session(desk)
-    training = asyncio.create_task(session.run())
-    stopping = asyncio.create_task(_stop_before_training(desk, training))
-    try:
-        await training
-        message = _message(Outcome.SUCCEEDED, ExitCode.SUCCEEDED, "All steps are done.", session)
-    except StopRequested as stop:
-        message = _message(Outcome.STOPPED, ExitCode.STOPPED, str(stop), session)
-    except asyncio.CancelledError:
-        text = "Stopped on request before the first step."
-        message = _message(Outcome.STOPPED, ExitCode.STOPPED, text, session)
-    except TrainingError as error:
-        message = _message(Outcome.FAILED, error.exit_code, str(error), session)
-        log.error("training failed: %s", error)
-    except Exception as error:
-        log.exception("unforeseen error")
-        text = f"{type(error).__name__}: {error}"[:2000]
-        message = _message(Outcome.FAILED, ExitCode.INTERNAL, text, session)
-    stopping.cancel()
-    desk.status.stage(Stage.DONE, message.message)
-    await session.close()
-    return message
-
-
-async def _stop_before_training(desk: Desk, training: "asyncio.Task[object]") -> None:
-    """While the parts are starting there is no safe point and nothing to save: just end."""
-    while True:
-        await desk.control.changed()
-        stage = desk.status.document().stage
-        if desk.control.stop_requested and stage in (Stage.STARTING, Stage.RECOVERING):
-            training.cancel()
-            return
-        if desk.control.stop_requested:
-            desk.status.stage(Stage.SAVING, "Saving at the end of this step")
-            return
-        if stage is not Stage.TRAINING:
-            desk.control.release_all()
-
-
-def _message(outcome: Outcome, code: ExitCode, text: str, session: Session) -> TerminationMessage:
-    state = session.state
-    return TerminationMessage(
-        outcome=outcome,
-        exit_code=code,
-        reason=_camel(code),
-        message=text[:2000],
-        step=0 if state is None else state.step,
-        checkpoint_step=session.checkpoint_step,
-        accuracy=None if state is None else state.accuracy,
-        reward_mean=None if state is None else state.reward_mean,
-    )
-
-
-def _failure(error: TrainingError, *, step: int, checkpoint_step: int | None) -> TerminationMessage:
+def _failure(error: TrainingError) -> TerminationMessage:
     return TerminationMessage(
         outcome=Outcome.FAILED,
         exit_code=error.exit_code,
-        reason=_camel(error.exit_code),
+        reason=error.exit_code.reason,
         message=str(error)[:2000],
-        step=step,
-        checkpoint_step=checkpoint_step,
     )
-
-
-def _camel(code: ExitCode) -> str:
-    return "".join(word.capitalize() for word in code.name.split("_"))
-
-
-def _write_endpoint(context: Context, port: int) -> None:
-    path = context.directory / "endpoint.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"url": f"http://{LOOPBACK}:{port}", "pid": os.getpid()}))
-    temporary.rename(path)
 
 
 def _write_termination(path: Path, message: TerminationMessage) -> None:

@@ -74,11 +74,15 @@ class TrainerLostError(TrainingError):
 class EngineLostError(TrainingError):
     """One engine is gone. The pool goes on with the others and waits when none is left."""
 
-    exit_code = ExitCode.WEIGHT_SYNC
+    exit_code = ExitCode.ENGINE
 
     def __init__(self, engine: str, reason: str) -> None:
-        super().__init__(f"Engine {engine} is gone: {reason}")
+        super().__init__(engine, reason)  # both, so that it survives pickling
         self.engine = engine
+        self.reason = reason
+
+    def __str__(self) -> str:
+        return f"Engine {self.engine} is gone: {self.reason}"
 
 
 class UnauthorizedError(TrainingError):

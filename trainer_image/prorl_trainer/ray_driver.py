@@ -32,9 +32,6 @@ class Node:
 
 def connect(context: Context) -> None:
     """Joins the head in this pod, or starts Ray on this machine with room for both roles."""
-    os.environ.update(
-        RAY_AUTH_MODE="token", RAY_AUTH_TOKEN=context.ray_token, RAY_USAGE_STATS_ENABLED="0"
-    )
     quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "namespace": "prorl"}
     if not context.local:
         ray.init(address=f"{context.node_ip}:{runtime.RAY_GCS_PORT}", **quiet)

@@ -34,7 +34,7 @@ class Prompts:
         )
         held_out = spec.data.validation.sets if spec.data.validation else []
         _refuse_overlap(self._sets, held_out)
-        seen = {_text(row.prompt) for rows in self._rows for row in rows} if held_out else set()
+        seen = {prompt_text(row.prompt) for rows in self._rows for row in rows} if held_out else set()
         self._validation = [p for s in held_out for p in self._held_out(s, seen)]
         self.fingerprint = _fingerprint([*self._sets, *held_out], self._rows)
 
@@ -50,7 +50,7 @@ class Prompts:
     def _held_out(self, dataset: DataSet, seen: set[str]) -> list[Prompt]:
         """Held-out prompts; those that also occur in training measure memory and are left out."""
         rows = read_rows(dataset)
-        kept = [(n, row) for n, row in enumerate(rows) if _text(row.prompt) not in seen]
+        kept = [(n, row) for n, row in enumerate(rows) if prompt_text(row.prompt) not in seen]
         if not kept:
             raise DataError(
                 f"Validation set {dataset.name}: all {len(rows)} prompts also occur in training."
@@ -69,7 +69,7 @@ class Prompts:
             set_name=dataset.name,
             domain=dataset.domain,
             verifier=verifier_of(dataset),
-            text=_text(row.prompt),
+            text=prompt_text(row.prompt),
             token_ids=token_ids,
             answer=row.answer,
             meta=row.meta,
@@ -101,10 +101,11 @@ def encode(tokenizer: Any, prompt: str | list[dict[str, str]]) -> tuple[int, ...
         messages = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
         text = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         return tuple(tokenizer.encode(text, add_special_tokens=False))
-    return tuple(tokenizer.encode(_text(prompt)))
+    return tuple(tokenizer.encode(prompt_text(prompt)))
 
 
-def _text(prompt: str | list[dict[str, str]]) -> str:
+def prompt_text(prompt: str | list[dict[str, str]]) -> str:
+    """The prompt as one text; what its sender wrote, without a chat template."""
     if isinstance(prompt, str):
         return prompt
     return "\n".join(message["content"] for message in prompt)

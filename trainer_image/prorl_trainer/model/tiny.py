@@ -6,29 +6,39 @@ learning with verifiable rewards starts. Same settings, same bytes.
 """
 
 import math
+import os
 import random
 import string
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 from urllib.parse import parse_qsl, urlsplit
 
 import torch
 import torch.nn.functional as F
 from prorl_api.base import ApiModel, PositiveInt
-from pydantic import ValidationError
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers
+from pydantic import Field, ValidationError
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from prorl_trainer.data.rows import Rows
-from prorl_trainer.data.source import encode
+from prorl_trainer.data.source import encode, prompt_text
 from prorl_trainer.errors import ModelError
 
 Progress = Callable[[str], None]
+Example = tuple[tuple[int, ...], tuple[int, ...]]
 
 SPECIAL = ("<pad>", "<eos>", "<unk>")
 CHAT_TEMPLATE = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
 CONTEXT_TOKENS = 512
+INSTRUCTION_ROWS = 256
+INSTRUCTION_CHARACTERS = 8
+"""A shorter common beginning of the prompts stays characters."""
+MAX_WARMUP_ROWS = 10_000
+CLEAN_SHARE = 0.75
+"""Part of the warm-up that sees right answers only: noise from the start would slow learning."""
+HEAD_DIM = 32
+"""The smallest that vLLM's CPU attention has a kernel for."""
 
 
 class TinySettings(ApiModel):
@@ -40,9 +50,9 @@ class TinySettings(ApiModel):
     warmup_steps: int = 400
     """Supervised steps; 0 leaves random weights."""
     warmup_batch: PositiveInt = 64
-    wrong_share: float = 0.5
-    """Share of the warm-up answers that are replaced by another row's."""
-    learning_rate: float = 3e-3
+    wrong_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
+    """Share of the answers' tokens that are replaced in the last part of the warm-up."""
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 8e-3
     seed: int = 0
 
 
@@ -59,14 +69,26 @@ def parse_tiny(uri: str) -> TinySettings:
         raise ModelError(f"Model {uri}: option {field}: {first['msg']}.") from error
 
 
-def build_tokenizer() -> PreTrainedTokenizerFast:
-    """One token per printable ASCII character; anything else is <unk>."""
+def instructions(sets: Sequence[Rows]) -> list[str]:
+    """What the prompts of each set begin with, all of them: the words of the task, not the task."""
+    found = set()
+    for rows in sets:
+        texts = [prompt_text(rows[i].prompt) for i in range(min(len(rows), INSTRUCTION_ROWS))]
+        common = os.path.commonprefix(texts).rpartition(" ")[0]
+        if len(texts) > 1 and len(common) >= INSTRUCTION_CHARACTERS:
+            found.add(common)
+    return sorted(found)
+
+
+def build_tokenizer(instructions: Sequence[str] = ()) -> PreTrainedTokenizerFast:
+    """One token per printable ASCII character, and one per instruction, which keeps sequences ten
+    times shorter; anything else is <unk>."""
     characters = sorted(set(string.printable) - set("\t\r\x0b\x0c"))
     vocabulary = {token: i for i, token in enumerate([*SPECIAL, *characters])}
     backend = Tokenizer(models.WordLevel(vocabulary, unk_token="<unk>"))
     backend.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
     backend.decoder = decoders.Fuse()
-    return PreTrainedTokenizerFast(
+    tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=backend,
         pad_token="<pad>",
         eos_token="<eos>",
@@ -75,6 +97,8 @@ def build_tokenizer() -> PreTrainedTokenizerFast:
         model_max_length=CONTEXT_TOKENS,
         clean_up_tokenization_spaces=False,
     )
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in instructions])
+    return tokenizer
 
 
 def build_model(settings: TinySettings, vocabulary_size: int) -> LlamaForCausalLM:
@@ -87,6 +111,7 @@ def build_model(settings: TinySettings, vocabulary_size: int) -> LlamaForCausalL
         num_hidden_layers=settings.layers,
         num_attention_heads=settings.heads,
         num_key_value_heads=max(1, settings.heads // 2),
+        head_dim=HEAD_DIM,
         max_position_embeddings=CONTEXT_TOKENS,
         tie_word_embeddings=True,
         pad_token_id=0,
@@ -100,7 +125,7 @@ def build_tiny(
     settings: TinySettings, sets: Sequence[Rows], directory: Path, progress: Progress
 ) -> None:
     """Writes model and tokenizer in Hugging Face format into the (empty) directory."""
-    tokenizer = build_tokenizer()
+    tokenizer = build_tokenizer(instructions(sets))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # another number sums in another order: other bytes
     try:
@@ -117,10 +142,13 @@ def _warm_up(
 ) -> None:
     rng = random.Random(settings.seed)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate)
+    examples = [_encoded(tokenizer, rows) for rows in sets]
     for step in range(settings.warmup_steps):
+        done = step / settings.warmup_steps
         for group in optimizer.param_groups:
-            group["lr"] = settings.learning_rate * _decay(step / settings.warmup_steps)
-        loss = _loss(model, _examples(tokenizer, settings, sets, rng))
+            group["lr"] = settings.learning_rate * _schedule(done)
+        wrong_share = settings.wrong_share if done >= CLEAN_SHARE else 0.0
+        loss = _loss(model, _draw(examples, settings.warmup_batch, wrong_share, rng))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
@@ -129,26 +157,48 @@ def _warm_up(
             progress(f"Warming up the tiny model: {step} of {settings.warmup_steps} steps")
 
 
-def _decay(done: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * done))
+def _schedule(done: float) -> float:
+    """Linear warm-up over the first 5 %, then a cosine."""
+    return min(1.0, 20 * done + 0.01) * 0.5 * (1 + math.cos(math.pi * done))
 
 
-def _examples(
-    tokenizer: Any, settings: TinySettings, sets: Sequence[Rows], rng: random.Random
-) -> list[tuple[tuple[int, ...], tuple[int, ...]]]:
-    """(prompt, answer) token ids of one batch; the answer ends with end-of-sequence."""
+def _encoded(tokenizer: Any, rows: Rows) -> list[Example]:
+    """(prompt, answer) token ids of the first rows; the answer ends with end-of-sequence."""
+    return [
+        (
+            encode(tokenizer, rows[i].prompt),
+            (*tokenizer.encode(str(rows[i].answer)), tokenizer.eos_token_id),
+        )
+        for i in range(min(len(rows), MAX_WARMUP_ROWS))
+    ]
+
+
+def _draw(
+    sets: Sequence[Sequence[Example]], size: int, wrong_share: float, rng: random.Random
+) -> list[Example]:
+    """A batch; a share of its answer tokens comes from other rows' answers."""
     batch = []
-    for _ in range(settings.warmup_batch):
-        rows = rng.choice(sets)
-        row = rows[rng.randrange(len(rows))]
-        other = rows[rng.randrange(len(rows))]
-        answer = other.answer if rng.random() < settings.wrong_share else row.answer
-        ids = (*tokenizer.encode(str(answer)), tokenizer.eos_token_id)
-        batch.append((encode(tokenizer, row.prompt), ids))
+    for _ in range(size):
+        examples = rng.choice(sets)
+        prompt, answer = rng.choice(examples)
+        if wrong_share:
+            answer = tuple(_noisy(token, examples, wrong_share, rng) for token in answer[:-1]) + (
+                answer[-1],
+            )
+        batch.append((prompt, answer))
     return batch
 
 
-def _loss(model: Any, batch: Sequence[tuple[tuple[int, ...], tuple[int, ...]]]) -> torch.Tensor:
+def _noisy(
+    token: int, examples: Sequence[Example], wrong_share: float, rng: random.Random
+) -> int:
+    if rng.random() >= wrong_share:
+        return token
+    other = rng.choice(examples)[1]
+    return rng.choice(other[:-1] or other)
+
+
+def _loss(model: Any, batch: Sequence[Example]) -> torch.Tensor:
     """Cross-entropy over the answers' tokens; right padding, which causal attention ignores."""
     length = max(len(p) + len(a) for p, a in batch)
     ids = torch.zeros(len(batch), length, dtype=torch.int64)

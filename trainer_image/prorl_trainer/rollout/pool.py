@@ -15,6 +15,8 @@ from prorl_trainer.types import Completion, GenerationRequest
 log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
+MAX_DEATHS = 3
+"""Engines that die in a row without having generated anything: the fault is not a node's."""
 
 
 class PoolEngine(Protocol):
@@ -70,6 +72,7 @@ class EnginePool(Generic[E]):
         self._load: dict[str, int] = {}
         """Requests in flight of each usable engine."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._deaths = 0
         self._changed = asyncio.Event()
         self._publishing = asyncio.Lock()
         self._scanner: asyncio.Task[None] | None = None
@@ -97,10 +100,12 @@ class EnginePool(Generic[E]):
             name = least_loaded(self._load)
             self._load[name] += len(requests)
             try:
-                return await self._engines[name].generate(requests)
+                completions = await self._engines[name].generate(requests)
+                self._deaths = 0
+                return completions
             except EngineLostError as error:
                 log.warning("engine=%s lost, its requests are drawn again: %s", name, error)
-                self._drop(name)
+                self._lose(name, error)
             finally:
                 if name in self._load:
                     self._load[name] -= len(requests)
@@ -127,7 +132,7 @@ class EnginePool(Generic[E]):
                 await self._send([self._engines[name] for name in names])
             except EngineLostError as error:
                 log.warning("engine=%s lost while it was sent weights: %s", error.engine, error)
-                self._drop(error.engine)
+                self._lose(error.engine, error)
                 continue
             for name in names:
                 if name in self._loaded:
@@ -150,6 +155,14 @@ class EnginePool(Generic[E]):
                 error = task.exception()
                 if error is not None:
                     raise error
+
+    def _lose(self, name: str, error: EngineLostError) -> None:
+        """Drops an engine that died. Raises the error when engines only die."""
+        if name in self._engines:
+            self._deaths += 1
+        self._drop(name)
+        if self._deaths >= MAX_DEATHS:
+            raise error
 
     def _drop(self, name: str) -> None:
         engine = self._engines.pop(name, None)
@@ -186,6 +199,6 @@ class EnginePool(Generic[E]):
                 self._loaded.add(engine.name)
         except EngineLostError as error:
             log.warning("engine=%s did not start: %s", engine.name, error)
-            self._drop(engine.name)
+            self._lose(engine.name, error)
         finally:
             self._changed.set()

@@ -8,7 +8,7 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from prorl_trainer.errors import WeightSyncError
+from prorl_trainer.errors import EngineLostError, WeightSyncError
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest
 
@@ -58,8 +58,13 @@ class VllmEngine:
         self._version = "initial"
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """One completion per request, in order."""
-        return list(await asyncio.gather(*(self._one(request) for request in requests)))
+        """One completion per request, in order. Raises EngineLostError."""
+        from vllm.v1.engine.exceptions import EngineDeadError
+
+        try:
+            return list(await asyncio.gather(*(self._one(request) for request in requests)))
+        except EngineDeadError as error:
+            raise EngineLostError("vllm", str(error)) from error
 
     async def _one(self, request: GenerationRequest) -> Completion:
         from vllm import SamplingParams
