@@ -1,9 +1,9 @@
 """The coordinator's HTTP API: status, commands, notices, metrics, health."""
 
 import hmac
-from collections.abc import Awaitable, Callable
 
 from aiohttp import web
+from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, generate_latest
 from prorl_api.base import ApiModel
 from prorl_api.wire import Command, Notice
@@ -13,7 +13,6 @@ from prorl_trainer.control import Control
 from prorl_trainer.observe.status import StatusHolder
 
 WRONG_TOKEN = {"error": "Authorization: the bearer token is wrong"}
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def build_app(
@@ -62,7 +61,7 @@ def _json(document: ApiModel) -> web.Response:
     )
 
 
-def _authorized(token: str) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def _authorized(token: str) -> Middleware:
     expected = f"Bearer {token}".encode()
 
     @web.middleware

@@ -37,6 +37,14 @@ class Collected:
     verify_seconds: float = 0.0
     """Time from the last completion to the last verdict, summed over rounds."""
 
+    def add(self, drawn: "Drawn", *, keep_all: bool) -> None:
+        """Adds a round; keeps the groups with a signal, or every one that was judged."""
+        self.rounds += 1
+        self.drawn += drawn.groups
+        self.kept += [g for g in drawn.groups if (keep_all and g.scores) or has_signal(g.scores)]
+        self.generate_seconds += drawn.generate_seconds
+        self.verify_seconds += drawn.verify_seconds
+
 
 def request_seed(*parts: int | str) -> int:
     """A 31-bit seed that depends on all parts and on nothing else."""
@@ -60,13 +68,27 @@ def build_requests(
     ]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sampler:
+    """What turns prompts into judged groups."""
+
+    generate: Generate
+    verifier: Verifier
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """One generation round, in the order of the prompts."""
+
+    groups: list[Group]
+    generate_seconds: float
+    """Time until the last completion; verification of others overlaps it."""
+    verify_seconds: float
+    """Time from the last completion to the last verdict."""
+
+
 async def collect(
-    spec: AlgorithmSpec,
-    prompts: PromptSource,
-    *,
-    first_ordinal: int,
-    generate: Generate,
-    verifier: Verifier,
+    spec: AlgorithmSpec, prompts: PromptSource, sampler: Sampler, *, first_ordinal: int
 ) -> Collected:
     """Draws until promptsPerStep groups carry a signal. Raises NoSignalError."""
     out = Collected(next_ordinal=first_ordinal)
@@ -75,13 +97,10 @@ async def collect(
         ordinals = range(out.next_ordinal, out.next_ordinal + wanted - len(out.kept))
         out.next_ordinal = ordinals.stop
         batch = [prompts.prompt(ordinal) for ordinal in ordinals]
-        groups = await draw(
-            batch, spec, num_samples=spec.samples_per_prompt, name="train",
-            generate=generate, verifier=verifier, clock=out,
-        )  # fmt: skip
-        out.rounds += 1
-        out.drawn += groups
-        out.kept += [g for g in groups if not spec.dynamic_sampling.enabled or _usable(g)]
+        out.add(
+            await draw(batch, spec, sampler, num_samples=spec.samples_per_prompt, name="train"),
+            keep_all=not spec.dynamic_sampling.enabled,
+        )
         refill = plan_refill(
             num_kept=len(out.kept),
             num_wanted=wanted,
@@ -100,33 +119,28 @@ async def collect(
 async def draw(
     prompts: Sequence[Prompt],
     spec: AlgorithmSpec,
+    sampler: Sampler,
     *,
     num_samples: int,
     name: str,
-    generate: Generate,
-    verifier: Verifier,
-    clock: Collected | None = None,
-) -> list[Group]:
+) -> Drawn:
     """One group per prompt; each is verified while others are still being generated."""
     start = time.monotonic()
-    generated: list[float] = []
+    generated = [start]
 
     async def one(prompt: Prompt) -> Group:
         requests = build_requests(prompt, spec, num_samples=num_samples, name=name)
-        completions = await generate(requests)
+        completions = await sampler.generate(requests)
         generated.append(time.monotonic())
-        verdicts = await verifier.verify(prompt, completions)
+        verdicts = await sampler.verifier.verify(prompt, completions)
         return Group(prompt=prompt, completions=tuple(completions), verdicts=verdicts)
 
     groups = list(await asyncio.gather(*(one(prompt) for prompt in prompts)))
-    if clock is not None and generated:
-        clock.generate_seconds += max(generated) - start
-        clock.verify_seconds += time.monotonic() - max(generated)
-    return groups
-
-
-def _usable(group: Group) -> bool:
-    return has_signal(group.scores)
+    return Drawn(
+        groups=groups,
+        generate_seconds=max(generated) - start,
+        verify_seconds=time.monotonic() - max(generated),
+    )
 
 
 def rollout_metrics(out: Collected) -> dict[str, float]:

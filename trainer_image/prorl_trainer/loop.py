@@ -14,9 +14,9 @@ from prorl_trainer.algo.reset import reset_reason
 from prorl_trainer.algo.schedule import learning_rate
 from prorl_trainer.batch import build_batch
 from prorl_trainer.checkpoint.state import ReferenceState, RunState
-from prorl_trainer.collect import Generate, accuracy, collect, draw, rollout_metrics
+from prorl_trainer.collect import Sampler, accuracy, collect, draw, rollout_metrics
 from prorl_trainer.recorder import Recorder
-from prorl_trainer.types import LearnerGroup, PromptSource, UpdateSettings, Verifier
+from prorl_trainer.types import LearnerGroup, PromptSource, UpdateSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,15 +25,14 @@ class Parts:
 
     spec: ProRLJobSpec
     prompts: PromptSource
-    generate: Generate
-    verifier: Verifier
+    sampler: Sampler
     learners: LearnerGroup
     publish: Callable[[RunState], Awaitable[None]]
     """Gives all engines the weights that belong to this state."""
     save: Callable[[RunState], Awaitable[None]]
     """Makes the state durable."""
     at_safe_point: Callable[[RunState], Awaitable[None]]
-    """Between steps: answers whoever asks for a save, a stop or leave. May raise to end the loop."""
+    """Between steps: answers who asks for a save, a stop or leave. May raise to end the loop."""
     finished: Callable[[RunState], None]
     """A step is finished; the state may be asked for from outside."""
     recorder: Recorder
@@ -55,10 +54,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     """One RL step: from prompts to published weights."""
     spec = parts.spec.algorithm
     start = time.monotonic()
-    drawn = await collect(
-        spec, parts.prompts, first_ordinal=state.next_ordinal,
-        generate=parts.generate, verifier=parts.verifier,
-    )  # fmt: skip
+    drawn = await collect(spec, parts.prompts, parts.sampler, first_ordinal=state.next_ordinal)
     learn_start = time.monotonic()
     batch = build_batch(state.step + 1, drawn.kept)
     update = await parts.learners.update(batch, update_settings(parts.spec, state.step))
@@ -133,12 +129,14 @@ async def evaluate(parts: Parts, state: RunState) -> RunState:
     validation = parts.spec.data.validation
     if validation is None:
         return state
-    groups = await draw(
-        parts.prompts.validation(), parts.spec.algorithm,
-        num_samples=validation.samples_per_prompt, name=f"validation-{state.step}",
-        generate=parts.generate, verifier=parts.verifier,
-    )  # fmt: skip
-    values = accuracy(groups)
+    drawn = await draw(
+        parts.prompts.validation(),
+        parts.spec.algorithm,
+        parts.sampler,
+        num_samples=validation.samples_per_prompt,
+        name=f"validation-{state.step}",
+    )
+    values = accuracy(drawn.groups)
     best = max(values["accuracy"], state.best_accuracy or 0.0)
     state = state.model_copy(update={"accuracy": values["accuracy"], "best_accuracy": best})
     parts.recorder.validation(state, values)

@@ -14,6 +14,7 @@ from prorl_api.wire import Stage
 from prorl_trainer import ray_driver, start
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.collect import Sampler
 from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.data.source import Prompts
@@ -127,8 +128,7 @@ class Session:
         return Parts(
             spec=self._spec,
             prompts=prompts,
-            generate=self._generate,
-            verifier=verifier,
+            sampler=Sampler(generate=self._generate, verifier=verifier),
             learners=learners,
             publish=self._publish,
             save=self._save,

@@ -1,4 +1,4 @@
-"""`python -m prorl_verifier`: runs the service until SIGTERM, then finishes what it has accepted."""
+"""`python -m prorl_verifier`: runs the service until SIGTERM, then finishes what it accepted."""
 
 import argparse
 import asyncio

@@ -1,4 +1,4 @@
-"""The job's order of prompts: a pure function of (seed, ordinal), so that resuming needs one number.
+"""The job's order of prompts: a pure function of (seed, ordinal); resuming needs one number.
 
 Ordinals are cut into blocks. Within a block every set has its exact share, in a shuffled order;
 within an epoch of a set every row comes once, in a shuffled order.

@@ -34,7 +34,8 @@ class Prompts:
         )
         held_out = spec.data.validation.sets if spec.data.validation else []
         _refuse_overlap(self._sets, held_out)
-        seen = {prompt_text(row.prompt) for rows in self._rows for row in rows} if held_out else set()
+        trained = self._rows if held_out else []
+        seen = {prompt_text(row.prompt) for rows in trained for row in rows}
         self._validation = [p for s in held_out for p in self._held_out(s, seen)]
         self.fingerprint = _fingerprint([*self._sets, *held_out], self._rows)
 

@@ -32,7 +32,7 @@ def broadcast(group: dist.ProcessGroupGloo, tensor: Tensor) -> None:
     """In place, from rank 0. Raises RuntimeError when a member is gone or late."""
     options = dist.BroadcastOptions()
     options.rootRank = 0
-    group.broadcast([tensor], options).wait()
+    group.broadcast([tensor], options).wait()  # type: ignore[attr-defined]
 
 
 class WeightSender:

@@ -5,8 +5,8 @@ replaced by wrong ones: it then knows the tasks and samples them badly, which is
 learning with verifiable rewards starts. Same settings, same bytes.
 """
 
+import itertools
 import math
-import os
 import random
 import string
 from collections.abc import Callable, Sequence
@@ -69,15 +69,27 @@ def parse_tiny(uri: str) -> TinySettings:
         raise ModelError(f"Model {uri}: option {field}: {first['msg']}.") from error
 
 
+def _common_prefix(texts: Sequence[str]) -> str:
+    """The characters that all texts begin with: those the smallest and the largest share."""
+    low, high = min(texts), max(texts)
+    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
+    return low[:same]
+
+
 def instructions(sets: Sequence[Rows]) -> list[str]:
     """What the prompts of each set begin with, all of them: the words of the task, not the task."""
     found = set()
     for rows in sets:
         texts = [prompt_text(rows[i].prompt) for i in range(min(len(rows), INSTRUCTION_ROWS))]
-        common = os.path.commonprefix(texts).rpartition(" ")[0]
+        common = _common_beginning(min(texts), max(texts)).rpartition(" ")[0]
         if len(texts) > 1 and len(common) >= INSTRUCTION_CHARACTERS:
             found.add(common)
     return sorted(found)
+
+
+def _common_beginning(a: str, b: str) -> str:
+    equal = itertools.takewhile(lambda pair: pair[0] == pair[1], zip(a, b, strict=False))
+    return "".join(character for character, _ in equal)
 
 
 def build_tokenizer(instructions: Sequence[str] = ()) -> PreTrainedTokenizerFast:
@@ -182,16 +194,13 @@ def _draw(
         examples = rng.choice(sets)
         prompt, answer = rng.choice(examples)
         if wrong_share:
-            answer = tuple(_noisy(token, examples, wrong_share, rng) for token in answer[:-1]) + (
-                answer[-1],
-            )
+            noisy = [_noisy(token, examples, wrong_share, rng) for token in answer[:-1]]
+            answer = (*noisy, answer[-1])
         batch.append((prompt, answer))
     return batch
 
 
-def _noisy(
-    token: int, examples: Sequence[Example], wrong_share: float, rng: random.Random
-) -> int:
+def _noisy(token: int, examples: Sequence[Example], wrong_share: float, rng: random.Random) -> int:
     if rng.random() >= wrong_share:
         return token
     other = rng.choice(examples)[1]

@@ -109,7 +109,7 @@ async def _open(publisher: Publisher, engines: Sequence[Subscriber], channel: Ch
 
 
 async def _together(calls: list) -> None:  # type: ignore[type-arg]
-    """Runs all to their end; then raises the gravest error: a lost trainer, a lost engine, others."""
+    """Runs all to their end; then raises the gravest error: a lost trainer, engine, others."""
     results = await asyncio.gather(*calls, return_exceptions=True)
     errors = [r for r in results if isinstance(r, BaseException)]
     for kind in (TrainerLostError, EngineLostError, BaseException):
