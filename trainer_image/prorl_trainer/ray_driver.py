@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import os
+import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -10,11 +12,12 @@ import ray
 from prorl_api import runtime
 
 from prorl_trainer.context import Context
-from prorl_trainer.errors import TrainerLostError
+from prorl_trainer.errors import TrainerLostError, TrainingError
 
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.5
+HEAD_TIMEOUT_S = 60.0
 LOCAL_OBJECT_STORE_BYTES = 100_000_000
 
 
@@ -34,6 +37,7 @@ def connect(context: Context) -> None:
     """Joins the head in this pod, or starts Ray on this machine with room for both roles."""
     quiet = {"log_to_driver": False, "logging_level": logging.WARNING, "namespace": "prorl"}
     if not context.local:
+        _wait_for_head(context.node_ip)
         ray.init(address=f"{context.node_ip}:{runtime.RAY_GCS_PORT}", **quiet)
         return
     spec = context.job.spec
@@ -48,6 +52,22 @@ def connect(context: Context) -> None:
         _node_ip_address=context.node_ip,
         **quiet,
     )
+
+
+def _wait_for_head(node_ip: str) -> None:
+    """The agent starts the head beside us. Raises TrainingError when it does not come up."""
+    deadline = time.monotonic() + HEAD_TIMEOUT_S
+    while True:
+        try:
+            socket.create_connection((node_ip, runtime.RAY_GCS_PORT), timeout=1).close()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                raise TrainingError(
+                    f"The Ray head at {node_ip}:{runtime.RAY_GCS_PORT} did not answer for "
+                    f"{HEAD_TIMEOUT_S:.0f} s: {error}"
+                ) from error
+        time.sleep(0.1)
 
 
 def disconnect() -> None:
