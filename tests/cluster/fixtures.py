@@ -1,4 +1,4 @@
-"""pytest fixtures of the local Kubernetes. Without its commands: skipped at a desk, failed in CI."""
+"""pytest fixtures of a local Kubernetes. Without its commands: skipped at a desk, failed on CI."""
 
 import os
 import subprocess

@@ -43,3 +43,9 @@ def math_answer(completion: str) -> str:
     text = after_thinking(completion)
     boxed = boxed_answer(text)
     return logic_answer(completion) if boxed is None else boxed
+
+
+def is_marked(completion: str) -> bool:
+    """True if the answer is boxed or tagged, so that it is known where it begins and ends."""
+    text = after_thinking(completion)
+    return boxed_answer(text) is not None or tagged_answer(text) is not None

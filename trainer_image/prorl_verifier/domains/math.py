@@ -9,7 +9,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
-from prorl_verifier.extract import math_answer
+from prorl_verifier.extract import is_marked, math_answer
 
 MAX_ANSWER_CHARACTERS = 2000
 """A longer answer is wrong, not worth parsing."""
@@ -29,6 +29,9 @@ def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
     a, b = number(given), number(gold)
     if a is not None and b is not None:
         return (1.0, "numeric") if a == b else (0.0, "another number")
+    if not is_marked(completion):
+        # math-verify would pick whichever expression it likes out of prose.
+        return 0.0, "not the answer, and neither boxed nor tagged"
     return (1.0, "math-verify") if _equivalent(given, gold) else (0.0, "not equivalent")
 
 

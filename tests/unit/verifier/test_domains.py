@@ -1,0 +1,79 @@
+"""What earns a reward, and what must not."""
+
+import json
+
+import pytest
+from prorl_verifier.domains import logic
+from prorl_verifier.domains import math as math_domain
+from prorl_verifier.extract import boxed_answer, logic_answer, math_answer
+from prorl_verifier.wire import BatchError, parse_batch
+
+RIGHT = [
+    ("\\boxed{4}", "4"), ("so it is \\boxed{1/2}.", "0.5"), ("<answer> 7 </answer>", "7"),
+    ("<think>\\boxed{3}</think>\\boxed{4}", "4"), ("\\boxed{1}\\boxed{2}", "2"),
+    ("$12$", "12"), ("\\boxed{\\frac{1}{2}}", "0.5"), ("\\boxed{x+1}", "1+x"), ("+5", "5"),
+]  # fmt: skip
+WRONG = [
+    ("", "4"), ("\\boxed{}", "4"), ("\\boxed{5}", "4"), ("the answer is 4 or 5", "4"),
+    ("<think>4</think>", "4"), ("٤", "4"), ("nan", "4"), ("1/0", "4"), ("9" * 5000, "4"),
+    ("__import__('os').system('touch /tmp/prorl-escaped')", "4"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("completion", "answer"), RIGHT)
+def test_equal_mathematics_earns_the_reward(completion, answer):
+    assert math_domain.score(completion, answer, {})[0] == 1.0
+
+
+@pytest.mark.parametrize(("completion", "answer"), WRONG)
+def test_anything_else_earns_nothing(completion, answer):
+    assert math_domain.score(completion, answer, {})[0] == 0.0
+
+
+def test_an_unbalanced_box_is_no_answer():
+    assert boxed_answer("\\boxed{1") is None
+    assert math_answer("\\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+
+
+DATASETS = ["spell_backward", "chain_sum", "basic_arithmetic", "leg_counting"]
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_the_gold_answer_of_a_dataset_scores_one_and_containing_it_nothing(name):
+    from reasoning_gym.factory import create_dataset
+
+    entry = create_dataset(name, seed=3, size=1)[0]
+    meta = {"dataset": name, "entry": entry}
+    assert logic.score(entry["answer"], entry["answer"], meta)[0] == 1.0
+    tagged = f"well <answer>{entry['answer']}</answer>"
+    assert logic.score(tagged, entry["answer"], meta)[0] == 1.0
+    assert logic.score(f"it is {entry['answer']} I think", entry["answer"], meta)[0] == 0.0
+
+
+def test_the_last_tagged_answer_after_thinking_counts():
+    text = "<answer>1</answer></think><answer>2</answer> or <answer>3</answer>"
+    assert logic_answer(text) == "3"
+
+
+@pytest.mark.parametrize("name", ["n_queens", "countdown", 7, None])
+def test_a_dataset_whose_scorer_runs_model_text_is_refused(name):
+    with pytest.raises(logic.UnknownDatasetError, match=r"meta\.dataset"):
+        logic.check_meta({"dataset": name, "entry": {"metadata": {}}})
+
+
+ITEM = {"id": "a", "verifier": "math-verify", "completion": "1", "answer": "1"}
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b"\xff", "body"), (b"[1]", "items"), (b'{"items": [NaN]}', "body"),
+        (json.dumps({"items": [ITEM, ITEM]}).encode(), r"items\[1\]\.id: 'a' occurs twice"),
+        (json.dumps({"items": [{**ITEM, "verifier": "x"}]}).encode(), r"items\[0\]\.verifier: 'x'"),
+        (json.dumps({"items": [{**ITEM, "more": 1}]}).encode(), r"items\[0\]\.more: unknown"),
+        (json.dumps({"items": [{**ITEM, "completion": 1}]}).encode(), r"items\[0\]\.completion"),
+    ],
+)  # fmt: skip
+def test_a_malformed_batch_is_refused_naming_the_field(body, field):
+    with pytest.raises(BatchError, match=field):
+        parse_batch(body)
