@@ -60,7 +60,7 @@ def _read_jsonl(name: str, path: Path) -> list[Any]:
             for line in file:
                 number += 1
                 if line.strip():
-                    records.append(json.loads(line, parse_constant=_refuse_constant))
+                    records.append(_parse(line))
     except UnicodeDecodeError as error:
         raise DataError(f"Dataset {name}: {path} is not UTF-8 at byte {error.start}.") from error
     except (json.JSONDecodeError, ValueError) as error:
@@ -68,6 +68,18 @@ def _read_jsonl(name: str, path: Path) -> list[Any]:
     except OSError as error:
         raise DataError(f"Dataset {name}: {path} cannot be read: {error.strerror}.") from error
     return records
+
+
+def _parse(line: str) -> Any:
+    return json.loads(line, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
+
+
+def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    record = dict(pairs)
+    if len(record) < len(pairs):
+        keys = [key for key, _ in pairs]
+        raise ValueError(f"the key {next(k for k in keys if keys.count(k) > 1)!r} comes twice")
+    return record
 
 
 def _refuse_constant(text: str) -> float:

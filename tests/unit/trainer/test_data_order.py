@@ -1,0 +1,44 @@
+"""prorl_trainer.data.order."""
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prorl_trainer.data.order import BLOCK, Order, shares
+
+SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
+
+
+@given(seed=st.integers(0, 2**31 - 1), sizes=SIZES, ordinals=st.lists(st.integers(0, 5000)))
+def test_a_place_depends_on_seed_and_ordinal_alone(
+    seed: int, sizes: list[int], ordinals: list[int]
+) -> None:
+    weights = [1.0] * len(sizes)
+    used, fresh = Order(seed, sizes, weights), Order(seed, sizes, weights)
+    for ordinal in range(600):
+        used.place(ordinal)
+    assert [used.place(o) for o in ordinals] == [fresh.place(o) for o in ordinals]
+
+
+@given(seed=st.integers(0, 1000), size=st.integers(1, 300))
+def test_every_row_comes_once_per_epoch(seed: int, size: int) -> None:
+    order = Order(seed, [size], [1.0])
+    for epoch in range(3):
+        rows = [order.place(epoch * size + i)[1] for i in range(size)]
+        assert sorted(rows) == list(range(size))
+
+
+@given(weights=st.lists(st.floats(0.1, 10), min_size=1, max_size=6))
+def test_every_block_has_the_shares_of_the_weights(weights: list[float]) -> None:
+    order = Order(0, [7] * len(weights), weights)
+    for block in (0, 3):
+        drawn = Counter(order.place(block * BLOCK + i)[0] for i in range(BLOCK))
+        assert tuple(drawn[i] for i in range(len(weights))) == shares(weights)
+    for share, weight in zip(shares(weights), weights, strict=True):
+        assert share == pytest.approx(BLOCK * weight / sum(weights), abs=1)
+
+
+def test_another_seed_gives_another_order() -> None:
+    places = [[Order(seed, [50], [1.0]).place(i) for i in range(50)] for seed in (0, 1)]
+    assert places[0] != places[1]
