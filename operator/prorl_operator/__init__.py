@@ -1,0 +1,1 @@
+"""The ProRLJob controller. Read reconcile.py first, then plan/plan.py."""

@@ -1,0 +1,142 @@
+"""kopf as the source of events, nothing else: an event becomes a key in the queue.
+
+The only importer of kopf besides __main__. No handler writes, so kopf leaves no annotation,
+finalizer or Event on anything.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import kopf
+from prorl_api import runtime
+from prorl_api.base import KIND
+
+from prorl_operator.kube.observe import parse_pod
+from prorl_operator.plan.observed import Key, PodView
+
+JOBS = ("prorl.dev", "v1alpha1", "prorljobs")
+PODS = ("", "v1", "pods")
+CHILDREN = (
+    ("", "v1", "services"),
+    ("", "v1", "configmaps"),
+    ("", "v1", "persistentvolumeclaims"),
+)
+KINDS = {"services": "Service", "configmaps": "ConfigMap"}
+KINDS["persistentvolumeclaims"] = "PersistentVolumeClaim"
+OURS = f"{runtime.LABEL_MANAGED_BY}={runtime.MANAGED_BY}"
+
+
+@dataclass(kw_only=True, slots=True)
+class KopfIndices:
+    """kopf's indices as kube.observe.Watched; filled before any event handler runs."""
+
+    indices: dict[str, Mapping[Key, Iterable[Any]]] = field(default_factory=dict)
+    filled: bool = False
+
+    def job(self, key: Key) -> Mapping[str, Any] | None:
+        """Without managedFields."""
+        return next(iter(self._values("jobs", key)), None)
+
+    def all_keys(self) -> list[Key]:
+        """All jobs."""
+        return sorted(self.indices.get("jobs", {}))
+
+    def pods(self, key: Key) -> list[PodView]:
+        """By label."""
+        return list(self._values("pods", key))
+
+    def children(self, key: Key) -> list[Mapping[str, Any]]:
+        """By label."""
+        return [one for name in KINDS for one in self._values(name, key)]
+
+    def _values(self, index: str, key: Key) -> list[Any]:
+        values = self.indices.get(index, {})
+        return list(values[key]) if key in values else []
+
+
+def make_registry(enqueue: Callable[[Key], None], watched: KopfIndices) -> kopf.OperatorRegistry:
+    """Handlers for jobs and everything that carries our label."""
+    registry = kopf.OperatorRegistry()
+
+    def start(settings: kopf.OperatorSettings, **kwargs: Any) -> None:
+        _configure(settings)
+        watched.indices = {name: kwargs[name] for name in ("jobs", "pods", *KINDS)}
+
+    def on_event(body: kopf.Body, **_: Any) -> None:
+        watched.filled = True
+        key = _key_of_job(body) if body["kind"] == KIND else _key_of_child(body)
+        if key is not None:
+            enqueue(key)
+
+    kopf.on.startup(registry=registry)(start)
+    kopf.on.login(registry=registry)(_login)
+    kopf.index(*JOBS, id="jobs", registry=registry)(_index_job)
+    kopf.index(*PODS, id="pods", registry=registry)(_index_pod)
+    for resource in CHILDREN:
+        kopf.index(*resource, id=resource[2], registry=registry)(_indexer(KINDS[resource[2]]))
+    for resource in (JOBS, PODS, *CHILDREN):
+        kopf.on.event(*resource, registry=registry, id=f"on_{resource[2]}")(on_event)
+    return registry
+
+
+def _login(**kwargs: Any) -> Any:
+    service_account = _in_cluster(kopf.login_with_service_account(**kwargs))
+    return service_account or kopf.login_with_kubeconfig(**kwargs)
+
+
+def _index_job(body: kopf.Body, **_: Any) -> Any:
+    return {_key_of_job(body): _slim(body, KIND)}
+
+
+def _index_pod(body: kopf.Body, **_: Any) -> Any:
+    key, view = _key_of_child(body), parse_pod(body)
+    return None if key is None or view is None else {key: view}
+
+
+def _indexer(kind: str) -> Callable[..., Any]:
+    def index(body: kopf.Body, **_: Any) -> Any:
+        key = _key_of_child(body)
+        return None if key is None else {key: _slim(body, kind)}
+
+    return index
+
+
+def _configure(settings: kopf.OperatorSettings) -> None:
+    settings.posting.enabled = False
+    settings.scanning.disabled = True  # needs no rights on namespaces and CRDs
+    settings.peering.standalone = True
+    settings.watching.chunk_size = 500
+    for _, version, plural in (PODS, *CHILDREN):
+        settings.watching.label_selectors[version, plural] = OURS
+
+
+def _in_cluster(info: Any) -> Any:
+    """By address, as client-go does: DNS may not be up yet."""
+    host, port = (
+        os.environ.get("KUBERNETES_SERVICE_HOST"),
+        os.environ.get("KUBERNETES_SERVICE_PORT"),
+    )
+    if info is None or not host:
+        return info
+    host = f"[{host}]" if ":" in host else host
+    return replace(info, server=f"https://{host}:{port}")
+
+
+def _slim(body: kopf.Body, kind: str) -> dict[str, Any]:
+    meta = {name: part for name, part in body["metadata"].items() if name != "managedFields"}
+    return {**body, "kind": kind, "metadata": meta}
+
+
+def _key_of_job(body: kopf.Body) -> Key:
+    return body["metadata"]["namespace"], body["metadata"]["name"]
+
+
+def _key_of_child(body: kopf.Body) -> Key | None:
+    """By owner, so that a lost label does not hide a child from the job's key; else by label."""
+    meta = body["metadata"]
+    owners = (o for o in meta.get("ownerReferences") or [] if o.get("kind") == "ProRLJob")
+    owner = next((o["name"] for o in owners), None)
+    name = owner or (meta.get("labels") or {}).get(runtime.LABEL_JOB)
+    return (meta["namespace"], name) if name else None

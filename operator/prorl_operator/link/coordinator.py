@@ -1,0 +1,102 @@
+"""Looks at running coordinators outside of reconcile. A change enqueues the job's key."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import aiohttp
+from prorl_api.wire import StatusDocument
+from pydantic import ValidationError
+
+from prorl_operator.plan.observed import Key
+
+log = logging.getLogger("prorl_operator")
+
+TIMEOUT = aiohttp.ClientTimeout(total=3.0)
+LOOKS_AT_ONCE = 32
+LONGEST_DOCUMENT = 256 * 1024
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Target:
+    """A coordinator that runs."""
+
+    uid: str
+    ip: str
+    token: str
+
+
+class CoordinatorLink:
+    """Keeps the last document of each job. That one is silent is normal: it may be starting."""
+
+    def __init__(self, *, port: int, poll_s: float, changed: Callable[[Key], None]) -> None:
+        self._port = port
+        self._poll_s = poll_s
+        self._changed = changed
+        self._targets: dict[Key, Target] = {}
+        self._documents: dict[Key, StatusDocument] = {}
+
+    def document(self, key: Key) -> StatusDocument | None:
+        """The last one that was heard."""
+        return self._documents.get(key)
+
+    def follow(self, key: Key, target: Target | None) -> None:
+        """None: the coordinator does not run; its last words stay."""
+        if target is None:
+            self._targets.pop(key, None)
+        else:
+            self._targets[key] = target
+
+    def forget(self, key: Key) -> None:
+        """The job is gone."""
+        self._targets.pop(key, None)
+        self._documents.pop(key, None)
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        gate = asyncio.Semaphore(LOOKS_AT_ONCE)
+        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+            while True:
+                targets = list(self._targets.items())
+                await asyncio.gather(*(self._look(session, gate, *one) for one in targets))
+                await asyncio.sleep(self._poll_s)
+
+    async def _look(
+        self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, key: Key, target: Target
+    ) -> None:
+        async with gate:
+            document = await self._fetch(session, key, target)
+        if document is None or self._targets.get(key) != target:
+            return
+        if document.job_uid == target.uid and document != self._documents.get(key):
+            self._documents[key] = document
+            self._changed(key)
+
+    async def _fetch(
+        self, session: aiohttp.ClientSession, key: Key, target: Target
+    ) -> StatusDocument | None:
+        host = f"[{target.ip}]" if ":" in target.ip else target.ip
+        url = f"http://{host}:{self._port}/v1/status"
+        headers = {"Authorization": f"Bearer {target.token}"}
+        try:
+            async with session.get(url, headers=headers, allow_redirects=False) as answer:
+                if answer.status != 200:
+                    log.debug("coordinator namespace=%s job=%s status=%d", *key, answer.status)
+                    return None
+                return StatusDocument.model_validate_json(await _read(answer))
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.debug("coordinator silent namespace=%s job=%s error=%s", *key, error)
+        except ValidationError as error:
+            log.warning("coordinator not understood namespace=%s job=%s error=%s", *key, error)
+        return None
+
+
+async def _read(answer: aiohttp.ClientResponse) -> bytes:
+    """At most LONGEST_DOCUMENT bytes: what runs in a job's pod is not trusted with our memory."""
+    text = b""
+    async for chunk in answer.content.iter_chunked(65536):
+        text += chunk
+        if len(text) > LONGEST_DOCUMENT:
+            raise aiohttp.ClientPayloadError(f"more than {LONGEST_DOCUMENT} bytes")
+    return text

@@ -1,0 +1,77 @@
+"""What a plan may ask for. Applying the same action twice changes nothing."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from prorl_api.status import ProRLJobStatus
+
+from prorl_operator.build.names import Manifest, Slot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplyTokens:
+    """Make or repair the job's Secret. `for_pods`: those that seem to miss it."""
+
+    for_pods: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ApplyObject:
+    """Server-side apply; refused where the name belongs to somebody else."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreatePod:
+    """Create a pod that is not there."""
+
+    slot: Slot
+    incarnation: int
+    manifest: Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeletePod:
+    """Delete this very pod. `once_created`: only if that pod has been created."""
+
+    name: str
+    uid: str
+    once_created: str | None = None
+
+
+Action = ApplyTokens | ApplyObject | CreatePod | DeletePod
+
+
+class EventReason(StrEnum):
+    """Reasons of the Events that the operator writes on a ProRLJob."""
+
+    STARTED = "Started"
+    RUNNING = "Running"
+    POD_REPLACED = "PodReplaced"
+    RESTARTED = "Restarted"
+    REFERENCE_RESET = "ReferenceReset"
+    BLOCKED = "Blocked"
+    IMAGE_PULL_FAILED = "ImagePullFailed"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlannedEvent:
+    """An Event on the job. The same (job, reason, identity) is written once."""
+
+    reason: str
+    note: str
+    identity: str
+    warning: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """Everything one pass does, in this order."""
+
+    actions: tuple[Action, ...] = ()
+    status: ProRLJobStatus
+    events: tuple[PlannedEvent, ...] = ()
+    requeue_after_s: float | None = None

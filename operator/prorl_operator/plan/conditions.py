@@ -1,0 +1,148 @@
+"""Conditions: constant reasons, full sentences with the number that mattered."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from prorl_api.spec_roles import Role
+from prorl_api.status import Condition, ConditionType, Phase, ProRLJobStatus, Roles
+from prorl_api.wire import Stage
+
+from prorl_operator.plan.blockers import Blocked
+from prorl_operator.plan.failure import JobFailure
+from prorl_operator.plan.observed import Observed
+from prorl_operator.plan.progress import Training, timestamp
+
+MESSAGE_LIMIT = 4096
+
+
+class Reason(StrEnum):
+    """Reasons of conditions; refusals and blockers add their own."""
+
+    ALL_READY = "AllReady"
+    PODS_NOT_READY = "PodsNotReady"
+    FINISHED = "Finished"
+    TRAINING = "Training"
+    SAVING = "Saving"
+    STARTING = "Starting"
+    WAITING_FOR_PODS = "WaitingForPods"
+    RECOVERING = "Recovering"
+    SAVED = "Saved"
+    NO_CHECKPOINT = "NoCheckpoint"
+    FULL_STRENGTH = "FullStrength"
+    ROLES_REDUCED = "RolesReduced"
+    ALL_STEPS_DONE = "AllStepsDone"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Verdict:
+    """A condition without its bookkeeping."""
+
+    type: ConditionType
+    status: bool
+    reason: str
+    message: str
+
+
+def roles_ready(roles: Roles, blocked: Blocked | None) -> Verdict:
+    """All pods that the spec asks for are ready."""
+    if blocked is not None:
+        return _verdict(ConditionType.ROLES_READY, False, blocked.reason, blocked.message)
+    lacking = [(role, getattr(roles, role.value)) for role in Role]
+    lacking = [(role, one) for role, one in lacking if one.ready < one.desired]
+    if lacking:
+        text = ", ".join(f"{one.ready} of {one.desired} {role}" for role, one in lacking)
+        message = f"Pods are not ready yet: {text} ready."
+        return _verdict(ConditionType.ROLES_READY, False, Reason.PODS_NOT_READY, message)
+    total = sum(getattr(roles, role.value).desired for role in Role)
+    message = f"All {total} pods are ready."
+    return _verdict(ConditionType.ROLES_READY, True, Reason.ALL_READY, message)
+
+
+def progressing(observed: Observed, phase: Phase, training: Training, wait: str) -> Verdict:
+    """Steps are being made. `wait` says what a replacement waits for, or nothing."""
+    document = observed.live_document
+    said = document.message if document else ""
+    kind = ConditionType.PROGRESSING
+    if phase is Phase.RUNNING:
+        reason = Reason.SAVING if document and document.stage is Stage.SAVING else Reason.TRAINING
+        return _verdict(kind, True, reason, _steps_done(training))
+    if phase is Phase.PENDING:
+        return _verdict(kind, False, Reason.WAITING_FOR_PODS, "The coordinator is not running yet.")
+    if phase is Phase.STARTING:
+        return _verdict(kind, False, Reason.STARTING, said or "The coordinator is starting.")
+    parts = [_steps_done(training), wait or said or "The coordinator is being replaced."]
+    return _verdict(kind, False, Reason.RECOVERING, " ".join(parts))
+
+
+def checkpointed(training: Training) -> Verdict:
+    """There is a durable checkpoint."""
+    saved = training.checkpoint
+    if saved is None:
+        message = "No checkpoint is durable yet."
+        return _verdict(ConditionType.CHECKPOINTED, False, Reason.NO_CHECKPOINT, message)
+    message = f"The checkpoint of step {saved.last_step} is durable at {saved.uri}."
+    return _verdict(ConditionType.CHECKPOINTED, True, Reason.SAVED, message)
+
+
+def degraded(roles: Roles, phase: Phase) -> Verdict:
+    """The job trains with fewer engines or verifiers than it should have."""
+    kind = ConditionType.DEGRADED
+    helpers = (("rollout", roles.rollout), ("verifier", roles.verifier))
+    lacking = [(role, one) for role, one in helpers if one.ready < one.desired]
+    if phase is not Phase.RUNNING or not lacking:
+        return _verdict(kind, False, Reason.FULL_STRENGTH, "No role is reduced.")
+    parts = [
+        f"{one.ready} of {one.desired} {role} pods are ready ({one.failed} failed so far)"
+        for role, one in lacking
+    ]
+    return _verdict(kind, True, Reason.ROLES_REDUCED, "Training goes on: " + ", ".join(parts) + ".")
+
+
+def completed(training: Training) -> Verdict:
+    """The job has ended well."""
+    return _verdict(ConditionType.COMPLETED, True, Reason.ALL_STEPS_DONE, _steps_done(training))
+
+
+def failed(failure: JobFailure) -> Verdict:
+    """The job has failed for good."""
+    return _verdict(ConditionType.FAILED, True, failure.reason, failure.message)
+
+
+def finished_verdicts(kind: ConditionType) -> Verdict:
+    """What RolesReady, Progressing and Degraded say once the job has ended."""
+    return _verdict(kind, False, Reason.FINISHED, "The job has ended.")
+
+
+def settle(
+    verdicts: Iterable[Verdict], stored: ProRLJobStatus | None, generation: int, now: datetime
+) -> list[Condition]:
+    """Verdicts as conditions; the transition time changes only with the status."""
+    before = {c.type: c for c in stored.conditions} if stored else {}
+    return [_condition(v, before.get(v.type), generation, now) for v in verdicts]
+
+
+def _condition(
+    verdict: Verdict, before: Condition | None, generation: int, now: datetime
+) -> Condition:
+    same = before is not None and (before.status == "True") is verdict.status
+    return Condition(
+        type=verdict.type,
+        status="True" if verdict.status else "False",
+        reason=verdict.reason,
+        message=verdict.message[:MESSAGE_LIMIT],
+        last_transition_time=before.last_transition_time if same and before else timestamp(now),
+        observed_generation=generation,
+    )
+
+
+def _steps_done(training: Training) -> str:
+    progress = training.progress
+    if progress is None:
+        return "No step is done yet."
+    return f"{progress.step} of {progress.total_steps} steps are done."
+
+
+def _verdict(kind: ConditionType, status: bool, reason: str, message: str) -> Verdict:
+    return Verdict(type=kind, status=status, reason=reason, message=message)

@@ -1,0 +1,77 @@
+"""Events from what changed in status: few, and each one worth reading."""
+
+from prorl_api.status import Condition, ConditionType, Phase, ProRLJobStatus
+
+from prorl_operator.plan.actions import EventReason, PlannedEvent
+from prorl_operator.plan.blockers import Blocker
+from prorl_operator.plan.conditions import Reason
+
+
+def transition_events(before: ProRLJobStatus | None, after: ProRLJobStatus) -> list[PlannedEvent]:
+    """What a person following the job would want to be told."""
+    old = before or ProRLJobStatus(attempt=0)
+    events = [_phase_event(old, after), _reset_event(old, after), _blocked_event(old, after)]
+    return [event for event in events if event is not None]
+
+
+def _phase_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    if new.phase is old.phase:
+        return None
+    done = f"{new.progress.step} of {new.progress.total_steps} steps" if new.progress else "No step"
+    notes = {
+        Phase.STARTING: (EventReason.STARTED, "The coordinator is running."),
+        Phase.RUNNING: (EventReason.RUNNING, f"Training: {done} done."),
+        Phase.SUCCEEDED: (EventReason.SUCCEEDED, f"The job has succeeded: {done} done."),
+        Phase.FAILED: (EventReason.FAILED, _message(new, ConditionType.FAILED)),
+    }
+    if new.phase not in notes:
+        return None
+    reason, note = notes[new.phase]
+    return PlannedEvent(
+        reason=reason,
+        note=note,
+        identity=f"{new.phase}-{new.attempt}-{new.restarts}",
+        warning=new.phase is Phase.FAILED,
+    )
+
+
+def _reset_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    reference = new.reference
+    version = old.reference.version if old.reference else 0
+    if reference is None or reference.version <= version:
+        return None
+    return PlannedEvent(
+        reason=EventReason.REFERENCE_RESET,
+        note=(
+            f"The reference policy was reset at step {reference.last_reset_step} "
+            f"({reference.last_reason}); it is version {reference.version} now."
+        ),
+        identity=str(reference.version),
+    )
+
+
+def _blocked_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    ready = _condition(new, ConditionType.ROLES_READY)
+    before = _condition(old, ConditionType.ROLES_READY)
+    usual = (*_USUAL, before.reason if before else "")
+    if ready is None or ready.status == "True" or ready.reason in usual:
+        return None
+    image = ready.reason == Blocker.IMAGE_PULL_FAILED
+    return PlannedEvent(
+        reason=EventReason.IMAGE_PULL_FAILED if image else EventReason.BLOCKED,
+        note=ready.message,
+        identity=f"{ready.reason}-{new.attempt}-{new.restarts}",
+        warning=True,
+    )
+
+
+_USUAL = (Reason.ALL_READY, Reason.PODS_NOT_READY, Reason.FINISHED)
+
+
+def _message(status: ProRLJobStatus, kind: ConditionType) -> str:
+    condition = _condition(status, kind)
+    return condition.message if condition else ""
+
+
+def _condition(status: ProRLJobStatus, kind: ConditionType) -> Condition | None:
+    return next((c for c in status.conditions if c.type == kind), None)

@@ -1,0 +1,114 @@
+"""What the end of a pod means."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+from prorl_api.exit_codes import MEANING, Action, ExitCode, default_action
+from prorl_api.spec_roles import Role
+from prorl_api.wire import TerminationMessage
+from pydantic import ValidationError
+
+from prorl_operator.plan.observed import Observed, PodView
+
+
+class End(Enum):
+    """Meaning of an ended pod."""
+
+    COMPLETE = auto()
+    """The coordinator is done: so is the job."""
+    FAIL_JOB = auto()
+    """Repeating it cannot help."""
+    COUNTED = auto()
+    """A failure; the pod is replaced after a while."""
+    UNCOUNTED = auto()
+    """An end that is nobody's fault; the pod is replaced."""
+    DISRUPTED = auto()
+    """It was told to go; the pod is replaced at once."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class JobFailure:
+    """Why the job has failed."""
+
+    reason: str
+    message: str
+
+
+RESTARTS_EXHAUSTED = "RestartsExhausted"
+_KNOWN_CODES = frozenset(int(code) for code in ExitCode)
+
+
+def classify_end(pod: PodView) -> End:
+    """`pod` has ended. SIGTERM makes Ray exit with code 1, so a pod told to go never failed."""
+    if pod.slot.role is Role.COORDINATOR and pod.exit_code == ExitCode.SUCCEEDED:
+        return End.COMPLETE
+    if pod.leaving or pod.disrupted:
+        return End.DISRUPTED
+    if pod.exit_code is None:
+        return End.UNCOUNTED  # refused by the kubelet, or its node has vanished
+    if pod.slot.role is not Role.COORDINATOR:
+        peaceful = pod.exit_code in (ExitCode.SUCCEEDED, ExitCode.STOPPED)
+        return End.UNCOUNTED if peaceful else End.COUNTED
+    ends = {Action.FAIL_JOB: End.FAIL_JOB, Action.RESTART: End.COUNTED}
+    return ends.get(default_action(pod.exit_code), End.UNCOUNTED)
+
+
+def find_job_failure(observed: Observed) -> JobFailure | None:
+    """None as long as replacing pods is allowed and may help."""
+    pod = observed.coordinator
+    if pod is not None and pod.ended and classify_end(pod) is End.FAIL_JOB:
+        word = parse_termination(pod)
+        return JobFailure(reason=word.reason, message=describe_end(pod))
+    return _exhausted(observed)
+
+
+def _exhausted(observed: Observed) -> JobFailure | None:
+    limit = observed.job.spec.run_policy.max_restarts
+    used = observed.ledger.counted
+    failed = [pod for pod in waiting_failures(observed) if classify_end(pod) is End.COUNTED]
+    if not failed or used < limit:
+        return None
+    return JobFailure(
+        reason=RESTARTS_EXHAUSTED,
+        message=(
+            f"{describe_end(failed[0])} {used} of {limit} restarts "
+            "(spec.runPolicy.maxRestarts) are used up."
+        ),
+    )
+
+
+def waiting_failures(observed: Observed) -> list[PodView]:
+    """Ended pods of coordinator and trainer that have no replacement yet."""
+    bounded = (Role.COORDINATOR, Role.TRAINER)
+    pods = [pod for pod in observed.pods if pod.slot.role in bounded and pod.ended]
+    return sorted(
+        (pod for pod in pods if pod is observed.newest(pod.slot)), key=lambda pod: pod.name
+    )
+
+
+def describe_end(pod: PodView) -> str:
+    """One or two sentences: which pod, which code, and its own words."""
+    word = parse_termination(pod)
+    words = " ".join(part for part in (f"({word.reason}).", word.message) if part)
+    return f"Pod {pod.name} ended with exit code {pod.exit_code} {words}"
+
+
+def parse_termination(pod: PodView) -> TerminationMessage:
+    """The container's final word; made up from the exit code where it left none."""
+    try:
+        return TerminationMessage.model_validate_json(pod.exit_message)
+    except ValidationError:
+        return _made_up_word(pod)
+
+
+def _made_up_word(pod: PodView) -> TerminationMessage:
+    code = -1 if pod.exit_code is None else pod.exit_code
+    known = ExitCode(code) if code in _KNOWN_CODES else ExitCode.INTERNAL
+    own = pod.exit_reason if pod.exit_reason not in ("", "Error", "Completed") else ""
+    said = pod.exit_message.strip()[-1024:]
+    return TerminationMessage(
+        outcome="Succeeded" if code == 0 else "Failed",
+        exit_code=code,
+        reason=(own or known.reason)[:64],
+        message=said or MEANING[known],
+    )

@@ -1,0 +1,146 @@
+"""What the planner knows: a snapshot of one job's world."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from prorl_api.job import ProRLJob
+from prorl_api.spec_roles import Role
+from prorl_api.status import ProRLJobStatus
+from prorl_api.wire import StatusDocument
+
+from prorl_operator.build.ledger import Ledger, latest
+from prorl_operator.build.names import Slot
+
+Key = tuple[str, str]
+"""Namespace and name of a ProRLJob."""
+
+LOST_AFTER = timedelta(seconds=30)
+"""A pod that is still there so long after its grace period has a kubelet that does not answer."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodView:
+    """The part of a pod that decisions need."""
+
+    name: str
+    uid: str
+    owner_uid: str
+    slot: Slot
+    incarnation: int
+    phase: str = "Pending"
+    ready: bool = False
+    ip: str | None = None
+    created_at: datetime | None = None
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    deletion_at: datetime | None = None
+    """When the grace period of a deletion ends; None: nobody has asked for the pod's deletion."""
+    node_lost: bool = False
+    disrupted: bool = False
+    """Preempted, evicted or drained, as the pod's status says."""
+    exit_code: int | None = None
+    exit_reason: str = ""
+    exit_message: str = ""
+    """The container's termination message, unparsed."""
+    waiting_reason: str = ""
+    waiting_message: str = ""
+    unschedulable: str = ""
+    """The scheduler's message."""
+    ledger: Ledger = field(default_factory=Ledger)
+
+    @property
+    def ended(self) -> bool:
+        """No container of it will ever run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+    @property
+    def leaving(self) -> bool:
+        """Somebody has asked for its deletion."""
+        return self.deletion_at is not None
+
+    @property
+    def running(self) -> bool:
+        """Its containers run and are meant to go on."""
+        return self.phase == "Running" and not self.leaving
+
+    def lost(self, now: datetime) -> bool:
+        """It is leaving and its node does not answer: nobody will ever see it end."""
+        if self.deletion_at is None:
+            return False
+        return self.node_lost or now > self.deletion_at + LOST_AFTER
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Problem:
+    """Something that only the API server could tell, when the last plan was applied."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Observed:
+    """One job, its children, and what its coordinator last said."""
+
+    job: ProRLJob
+    stored: ProRLJobStatus | None = None
+    pods: tuple[PodView, ...] = ()
+    """Those that the job owns, by UID."""
+    children: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
+    """(kind, name) -> manifest of ConfigMaps, Services and claims."""
+    document: StatusDocument | None = None
+    problems: tuple[Problem, ...] = ()
+    incarnations: Mapping[Slot, int] = field(default_factory=dict)
+    """Highest incarnation that this process has ever seen per slot."""
+    tokens_applied: bool = False
+    """The job's Secret was applied by this process."""
+    tokens_reissued_for: frozenset[str] = frozenset()
+    """Pods that seemed to miss the Secret, for which it was applied again."""
+    default_image: str = ""
+
+    def newest(self, slot: Slot) -> PodView | None:
+        """The pod with the highest incarnation; older ones of the slot are leftovers."""
+        pods = [pod for pod in self.pods if pod.slot == slot]
+        return max(pods, key=lambda pod: pod.incarnation, default=None)
+
+    @property
+    def coordinator(self) -> PodView | None:
+        """The current coordinator pod, running or not."""
+        return self.newest(COORDINATOR)
+
+    @property
+    def attempt(self) -> int:
+        """Highest incarnation of the coordinator that has ever existed; 0: none yet."""
+        known = [self.stored.attempt] if self.stored else [0]
+        known.append(self.incarnations.get(COORDINATOR, 0))
+        return max(known + [pod.incarnation for pod in self.pods if pod.slot == COORDINATOR])
+
+    @property
+    def ledger(self) -> Ledger:
+        """The tally, from status and from the pods that carry a newer one."""
+        return latest([_stored_ledger(self.stored), *(pod.ledger for pod in self.pods)])
+
+    @property
+    def live_document(self) -> StatusDocument | None:
+        """The coordinator's words, unless they are those of an earlier incarnation."""
+        pod = self.coordinator
+        document = self.document
+        if pod is None or document is None or document.attempt != pod.incarnation:
+            return None
+        return document if document.job_uid == self.job.metadata.uid else None
+
+
+COORDINATOR = Slot(role=Role.COORDINATOR, index=0)
+
+
+def _stored_ledger(stored: ProRLJobStatus | None) -> Ledger:
+    if stored is None:
+        return Ledger()
+    failed = {role: getattr(stored.roles, role.value).failed for role in Role}
+    return Ledger(
+        restarts=stored.restarts,
+        counted=stored.restarts_counted,
+        failed={role: number for role, number in failed.items() if number},
+    )

@@ -1,0 +1,125 @@
+"""Observed -> Plan. Pure: the clock is passed in, nothing is read or written."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+
+from prorl_api.status import ConditionType, Phase, ProRLJobStatus
+
+from prorl_operator.build.config import build_config
+from prorl_operator.build.names import Manifest
+from prorl_operator.build.services import build_headless_service, build_verifier_service
+from prorl_operator.build.storage import build_claim
+from prorl_operator.plan import conditions
+from prorl_operator.plan.actions import Action, ApplyObject, ApplyTokens, Plan
+from prorl_operator.plan.covers import covers
+from prorl_operator.plan.events import transition_events
+from prorl_operator.plan.failure import JobFailure
+from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
+from prorl_operator.plan.pods import PodPlan, deletions, plan_pods
+from prorl_operator.plan.situation import INVALID_SPEC, Situation, classify
+from prorl_operator.plan.status import derive_status
+
+STUCK_AFTER = timedelta(seconds=20)
+"""A scheduled pod without container for so long may be waiting for its Secret."""
+
+
+def make_plan(observed: Observed, now: datetime) -> Plan:
+    """What one pass does for this job."""
+    situation = classify(observed)
+    status = derive_status(observed, situation, now)
+    pods = _pods_of(situation, observed, now)
+    objects = tuple(_objects(observed, now)) if situation is Situation.ACTIVE else ()
+    return Plan(
+        actions=(*objects, *pods.actions),
+        status=status,
+        events=(*pods.events, *transition_events(observed.stored, status)),
+        requeue_after_s=_earliest(
+            pods.requeue_after_s, _problem_retry_s(observed), _stuck_check_s(observed, now)
+        ),
+    )
+
+
+def invalid_plan(
+    *, message: str, generation: int, stored: ProRLJobStatus | None, now: datetime
+) -> Plan:
+    """A stored job that this operator cannot read: say so, touch nothing."""
+    verdict = conditions.failed(JobFailure(reason=INVALID_SPEC, message=message))
+    kept = stored or ProRLJobStatus(attempt=0)
+    others = [c for c in kept.conditions if c.type != ConditionType.FAILED]
+    settled = conditions.settle([verdict], stored, generation, now)
+    update = {
+        "observed_generation": generation,
+        "phase": Phase.FAILED,
+        "conditions": [*others, *settled],
+    }
+    status = kept.model_copy(update=update)
+    return Plan(status=status, events=tuple(transition_events(stored, status)))
+
+
+def _pods_of(situation: Situation, observed: Observed, now: datetime) -> PodPlan:
+    if situation is Situation.ACTIVE:
+        return plan_pods(observed, now)
+    return PodPlan(ledger=observed.ledger, actions=_clear_pods(situation, observed))
+
+
+def _clear_pods(situation: Situation, observed: Observed) -> tuple[Action, ...]:
+    """Gives the resources back; what has ended holds none and is kept for its logs."""
+    if situation is Situation.SUCCEEDED:
+        going = [pod for pod in observed.pods if pod.slot != COORDINATOR]
+    else:
+        going = [pod for pod in observed.pods if not pod.ended]
+    return deletions(going)
+
+
+def _objects(observed: Observed, now: datetime) -> Iterator[Action]:
+    stuck = tuple(
+        pod.name
+        for pod in observed.pods
+        if (at := _misses_tokens_at(pod, observed)) is not None and now >= at
+    )
+    if stuck or not observed.tokens_applied:
+        yield ApplyTokens(for_pods=stuck)
+    for manifest in desired_objects(observed):
+        actual = observed.children.get((manifest["kind"], manifest["metadata"]["name"]))
+        if not _is_as_wanted(manifest, actual):
+            yield ApplyObject(manifest=manifest)
+
+
+def desired_objects(observed: Observed) -> list[Manifest]:
+    """ConfigMap, Services and, where the job brings none, the checkpoint claim."""
+    job = observed.job
+    claim = build_claim(job)
+    objects = [build_config(job), build_headless_service(job), build_verifier_service(job)]
+    return [*objects, claim] if claim else objects
+
+
+def _is_as_wanted(manifest: Manifest, actual: object) -> bool:
+    if manifest["kind"] == "PersistentVolumeClaim" and actual is not None:
+        return covers(actual, {"metadata": {"labels": manifest["metadata"]["labels"]}})
+    return covers(actual, manifest)
+
+
+def _misses_tokens_at(pod: PodView, observed: Observed) -> datetime | None:
+    """When a pod that still has no container becomes suspicious; once per pod."""
+    if pod.phase != "Pending" or pod.leaving or pod.unschedulable or pod.created_at is None:
+        return None
+    creating = pod.waiting_reason == "ContainerCreating"
+    known = pod.name in observed.tokens_reissued_for
+    return pod.created_at + STUCK_AFTER if creating and not known else None
+
+
+def _stuck_check_s(observed: Observed, now: datetime) -> float | None:
+    moments = (_misses_tokens_at(pod, observed) for pod in observed.pods)
+    return _earliest(*(max(1.0, (at - now).total_seconds()) for at in moments if at is not None))
+
+
+PROBLEM_RETRY_S = 15.0
+
+
+def _problem_retry_s(observed: Observed) -> float | None:
+    """Nobody tells us when a quota or a foreign object has gone."""
+    return PROBLEM_RETRY_S if observed.problems else None
+
+
+def _earliest(*delays: float | None) -> float | None:
+    return min((delay for delay in delays if delay is not None), default=None)

@@ -1,0 +1,118 @@
+"""Which pods to make and which to delete."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from prorl_api.spec_roles import Role
+
+from prorl_operator.build.config import slots
+from prorl_operator.build.ledger import Ledger
+from prorl_operator.build.names import Slot
+from prorl_operator.build.pods import build_pod
+from prorl_operator.plan.actions import Action, CreatePod, DeletePod, EventReason, PlannedEvent
+from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
+from prorl_operator.plan.restart import Decision, Keep, Replace, Wait, decide
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PodPlan:
+    """Part of a plan; `ledger` is the tally after it."""
+
+    ledger: Ledger
+    actions: tuple[Action, ...] = ()
+    events: tuple[PlannedEvent, ...] = ()
+    requeue_after_s: float | None = None
+
+    def later(self, seconds: float) -> "PodPlan":
+        """Looks again after the shortest wait."""
+        known = self.requeue_after_s
+        return replace(self, requeue_after_s=seconds if known is None else min(known, seconds))
+
+
+def plan_pods(observed: Observed, now: datetime) -> PodPlan:
+    """Keeps exactly one pod of the newest incarnation in every slot."""
+    wanted = slots(observed.job.spec)
+    plan = PodPlan(ledger=observed.ledger)
+    for slot in wanted:
+        plan = _plan_slot(plan, slot, observed, now)
+    keep = {id(pod) for slot in wanted if (pod := observed.newest(slot)) is not None}
+    surplus = (pod for pod in observed.pods if id(pod) not in keep)
+    return replace(plan, actions=plan.actions + deletions(surplus))
+
+
+def deletions(pods: Iterable[PodView]) -> tuple[Action, ...]:
+    """Of those that nobody has asked to leave yet; highest index first."""
+    going = [pod for pod in pods if not pod.leaving]
+    going.sort(key=lambda pod: (pod.slot.role, -pod.slot.index, pod.incarnation))
+    return tuple(DeletePod(name=pod.name, uid=pod.uid) for pod in going)
+
+
+def _plan_slot(plan: PodPlan, slot: Slot, observed: Observed, now: datetime) -> PodPlan:
+    pod = observed.newest(slot)
+    decision = _vanished(slot, observed) if pod is None else decide(pod, observed, now)
+    match decision:
+        case Keep():
+            return plan
+        case Wait(seconds=seconds):
+            return plan.later(seconds)
+        case Replace(failed=failed, why=why):
+            return _create(plan, slot, observed, failed=failed, why=why)
+
+
+def _vanished(slot: Slot, observed: Observed) -> Decision:
+    """No pod at all: never made, or gone without a trace."""
+    return Replace(why="is gone" if _existed(slot, observed) else "")
+
+
+def _existed(slot: Slot, observed: Observed) -> bool:
+    if slot == COORDINATOR:
+        return observed.attempt > 0
+    if observed.incarnations.get(slot, 0):
+        return True
+    started = observed.stored is not None and observed.stored.start_time is not None
+    return started and slot.role is Role.TRAINER
+
+
+def _create(plan: PodPlan, slot: Slot, observed: Observed, *, failed: bool, why: str) -> PodPlan:
+    old = observed.newest(slot)
+    ledger = plan.ledger.with_replacement(slot.role, failed=failed) if why else plan.ledger
+    incarnation = next_incarnation(slot, observed)
+    manifest = build_pod(
+        observed.job,
+        slot,
+        incarnation,
+        default_image=observed.default_image,
+        ledger=ledger,
+    )
+    actions: list[Action] = [CreatePod(slot=slot, incarnation=incarnation, manifest=manifest)]
+    if old is not None and not old.leaving:
+        name = manifest["metadata"]["name"]
+        actions.append(DeletePod(name=old.name, uid=old.uid, once_created=name))
+    event = _replacement_event(slot, incarnation, old, failed=failed, why=why)
+    return replace(
+        plan,
+        ledger=ledger,
+        actions=plan.actions + tuple(actions),
+        events=plan.events + ((event,) if why else ()),
+    )
+
+
+def next_incarnation(slot: Slot, observed: Observed) -> int:
+    """One more than any that was ever seen; for the coordinator this is the attempt."""
+    pod = observed.newest(slot)
+    seen = max(observed.incarnations.get(slot, 0), pod.incarnation if pod else 0)
+    return 1 + (max(seen, observed.attempt) if slot == COORDINATOR else seen)
+
+
+def _replacement_event(
+    slot: Slot, incarnation: int, old: PodView | None, *, failed: bool, why: str
+) -> PlannedEvent:
+    subject = f"Pod {old.name}" if old else f"The pod of {slot.host_name}"
+    restarted = slot.role is Role.COORDINATOR
+    return PlannedEvent(
+        reason=EventReason.RESTARTED if restarted else EventReason.POD_REPLACED,
+        note=f"{subject} {why}; incarnation {incarnation} replaces it.",
+        identity=f"{slot.host_name}-{incarnation}",
+        warning=failed,
+    )

@@ -1,0 +1,90 @@
+"""When a pod is replaced: pure policy, no client, the clock is passed in."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from prorl_api.spec_roles import Role
+
+from prorl_operator.plan.failure import End, classify_end
+from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
+
+FIRST_DELAY_S = 10.0
+LONGEST_DELAY_S = 300.0
+HEALTHY_RUN_S = 600.0
+"""A pod that ran this long was healthy: what ended it is a new matter, without backoff."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Replace:
+    """Make the next incarnation now."""
+
+    failed: bool = False
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wait:
+    """Look again then."""
+
+    seconds: float
+    why: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keep:
+    """The pod is as it should be."""
+
+
+Decision = Keep | Wait | Replace
+
+
+def decide(pod: PodView, observed: Observed, now: datetime) -> Decision:
+    """`pod` is the newest of its slot."""
+    if pod.ended:
+        return _after_end(pod, observed, now)
+    if not pod.leaving:
+        return Keep()
+    if pod.slot.role is not Role.COORDINATOR or pod.lost(now):
+        return Replace(why="was deleted")
+    # Two coordinators must never run at once; the fencing attempt would save the checkpoints,
+    # but not the work.
+    assert pod.deletion_at is not None
+    left = (pod.deletion_at + LOST_AFTER - now).total_seconds()
+    return Wait(seconds=max(1.0, left + 1.0), why=f"Pod {pod.name} is still ending")
+
+
+def backoff_s(failures: int, ran_s: float) -> float:
+    """Pause before the replacement of a pod after `failures` earlier ones; the first is free."""
+    if failures <= 0 or ran_s >= HEALTHY_RUN_S:
+        return 0.0
+    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(failures - 1, 30))
+
+
+def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
+    end = classify_end(pod)
+    if end is End.DISRUPTED:
+        return Replace(why="was disrupted")
+    due = _ended_at(pod, now) + timedelta(seconds=_pause_s(pod, end, observed, now))
+    if now < due:
+        seconds = (due - now).total_seconds()
+        return Wait(seconds=seconds, why=f"Pod {pod.name} is replaced in {seconds:.0f} s")
+    return Replace(failed=end is End.COUNTED, why=f"ended with exit code {pod.exit_code}")
+
+
+def _pause_s(pod: PodView, end: End, observed: Observed, now: datetime) -> float:
+    ran_s = _ran_s(pod, now)
+    if end is not End.COUNTED:
+        return 0.0 if ran_s >= 60.0 else FIRST_DELAY_S
+    if pod.slot.role in (Role.COORDINATOR, Role.TRAINER):
+        return backoff_s(observed.ledger.counted, ran_s)
+    return backoff_s(pod.incarnation - 1, ran_s)
+
+
+def _ended_at(pod: PodView, now: datetime) -> datetime:
+    return pod.finished_at or pod.started_at or pod.created_at or now
+
+
+def _ran_s(pod: PodView, now: datetime) -> float:
+    if pod.started_at is None:
+        return 0.0
+    return (_ended_at(pod, now) - pod.started_at).total_seconds()

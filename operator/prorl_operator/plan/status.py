@@ -1,0 +1,129 @@
+"""The whole status as one value, from observation alone."""
+
+from datetime import datetime
+
+from prorl_api.spec_roles import Role
+from prorl_api.status import ConditionType, Phase, ProRLJobStatus, Roles, RoleStatus
+from prorl_api.wire import Stage
+
+from prorl_operator.build import names
+from prorl_operator.build.config import replicas
+from prorl_operator.build.names import Slot
+from prorl_operator.plan import conditions
+from prorl_operator.plan.blockers import find_blocker
+from prorl_operator.plan.conditions import Verdict
+from prorl_operator.plan.failure import describe_end, find_job_failure, waiting_failures
+from prorl_operator.plan.observed import Observed
+from prorl_operator.plan.progress import Training, derive_training, timestamp
+from prorl_operator.plan.situation import Situation
+
+
+def derive_status(observed: Observed, situation: Situation, now: datetime) -> ProRLJobStatus:
+    """Same observation, same status: nothing in it depends on how the job got here."""
+    if situation is Situation.FINISHED:
+        assert observed.stored is not None
+        generation = observed.job.metadata.generation
+        return observed.stored.model_copy(update={"observed_generation": generation})
+    training = derive_training(observed, now)
+    phase = derive_phase(observed, situation, training)
+    ended = phase in (Phase.SUCCEEDED, Phase.FAILED)
+    roles = derive_roles(observed, ended=ended)
+    verdicts = _verdicts(observed, situation, training=training, phase=phase, roles=roles)
+    stored, ledger, generation = observed.stored, observed.ledger, observed.job.metadata.generation
+    return ProRLJobStatus(
+        observed_generation=generation,
+        phase=phase,
+        conditions=conditions.settle(verdicts, stored, generation, now),
+        attempt=observed.attempt,
+        restarts=ledger.restarts,
+        restarts_counted=ledger.counted,
+        start_time=_start_time(observed),
+        completion_time=_completion_time(observed, now) if ended else None,
+        roles=roles,
+        progress=training.progress,
+        checkpoint=training.checkpoint,
+        reference=training.reference,
+    )
+
+
+def derive_phase(observed: Observed, situation: Situation, training: Training) -> Phase:
+    """A summary for people; decisions never depend on it."""
+    ended = {Situation.SUCCEEDED: Phase.SUCCEEDED, Situation.FAILED: Phase.FAILED}
+    if situation in ended:
+        return ended[situation]
+    pod = observed.coordinator
+    if pod is None or not pod.running:
+        return Phase.RECOVERING if _start_time(observed) else Phase.PENDING
+    document = observed.live_document
+    if document is None:
+        return _silent_phase(observed)
+    if document.stage in (Stage.STARTING, Stage.RECOVERING):
+        again = pod.incarnation > 1 or (training.progress is not None and training.progress.step)
+        return Phase.RECOVERING if again else Phase.STARTING
+    return Phase.RUNNING
+
+
+def _silent_phase(observed: Observed) -> Phase:
+    """The coordinator runs but has not been heard: what was known of this very one stands."""
+    pod, stored = observed.coordinator, observed.stored
+    assert pod is not None
+    if stored is not None and stored.attempt == pod.incarnation and stored.phase is Phase.RUNNING:
+        return Phase.RUNNING
+    return Phase.RECOVERING if pod.incarnation > 1 else Phase.STARTING
+
+
+def derive_roles(observed: Observed, *, ended: bool) -> Roles:
+    """Pods per role; an ended job wants none."""
+    return Roles(**{role.value: _role_status(observed, role, ended=ended) for role in Role})
+
+
+def _role_status(observed: Observed, role: Role, *, ended: bool) -> RoleStatus:
+    desired = 0 if ended else replicas(observed.job.spec, role)
+    pods = [observed.newest(Slot(role=role, index=i)) for i in range(desired)]
+    selector = names.role_selector_text(observed.job.metadata.name, role)
+    return RoleStatus(
+        desired=desired,
+        ready=sum(1 for pod in pods if pod is not None and pod.ready and not pod.leaving),
+        failed=observed.ledger.failed.get(role, 0),
+        selector=selector if role is Role.ROLLOUT else None,
+    )
+
+
+def _verdicts(
+    observed: Observed,
+    situation: Situation,
+    *,
+    training: Training,
+    phase: Phase,
+    roles: Roles,
+) -> list[Verdict]:
+    if situation is Situation.ACTIVE:
+        return [
+            conditions.roles_ready(roles, find_blocker(observed)),
+            conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
+            conditions.checkpointed(training),
+            conditions.degraded(roles, phase),
+        ]
+    live = (ConditionType.ROLES_READY, ConditionType.PROGRESSING, ConditionType.DEGRADED)
+    verdicts = [conditions.finished_verdicts(kind) for kind in live]
+    verdicts.append(conditions.checkpointed(training))
+    failure = find_job_failure(observed)
+    ended = situation is Situation.SUCCEEDED or failure is None
+    return [*verdicts, conditions.completed(training) if ended else conditions.failed(failure)]  # type: ignore[arg-type]
+
+
+def _what_is_waited_for(observed: Observed) -> str:
+    failures = waiting_failures(observed)
+    return describe_end(failures[0]) if failures else ""
+
+
+def _start_time(observed: Observed) -> str | None:
+    if observed.stored is not None and observed.stored.start_time is not None:
+        return observed.stored.start_time
+    pod = observed.coordinator
+    return timestamp(pod.started_at) if pod is not None and pod.started_at is not None else None
+
+
+def _completion_time(observed: Observed, now: datetime) -> str:
+    pod = observed.coordinator
+    return timestamp(pod.finished_at if pod is not None and pod.finished_at else now)
