@@ -12,9 +12,10 @@ import torch
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from prorl_trainer.errors import CheckpointError, ConfigError
+from prorl_trainer.errors import CheckpointError, ConfigError, StorageError
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import WeightSender
@@ -77,8 +78,7 @@ class Learner:
         self._reference = load_policy(model_dir, self._device).requires_grad_(False).eval()
         shard(self._policy, settings.world_size, self._device)
         shard(self._reference, settings.world_size, self._device)
-        # Plain Adam: decay would pull the policy away from both reward and reference.
-        self._optimizer = torch.optim.AdamW(self._policy.parameters(), lr=0.0, weight_decay=0.0)
+        self._optimizer = make_optimizer(self._policy)
         self._networks = Networks(
             policy=self._policy, reference=self._reference, optimizer=self._optimizer
         )
@@ -109,17 +109,30 @@ class Learner:
                 frozen.copy_(current)
 
     def save(self, directory: str) -> ShardFiles:
-        """Writes this rank's shards; every file is fsynced by the writer."""
-        writer = dcp.FileSystemWriter(directory, sync_files=True)
-        dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
-        return ShardFiles(files=_hash_files(Path(directory), self._settings.rank))
+        """Writes this rank's shards; every file is fsynced by the writer. Raises StorageError.
+
+        There is no random state: dropout is off, and engines draw from seeds of their requests.
+        """
+        try:
+            writer = dcp.FileSystemWriter(directory, sync_files=True)
+            dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
+            return ShardFiles(files=_hash_files(Path(directory), self._settings.rank))
+        except OSError as error:
+            raise StorageError(f"The shards cannot be written to {directory}: {error}") from error
+        except CheckpointException as error:
+            for rank, (cause, _) in sorted(error.failures.items()):
+                if isinstance(cause, OSError):
+                    raise StorageError(
+                        f"Rank {rank} cannot write its shards to {directory}: {cause}"
+                    ) from error
+            raise
 
     def load(self, directory: str) -> None:
         """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
         state = self._state()
         try:
             dcp.load(state, checkpoint_id=directory, no_dist=self._alone)
-        except (OSError, ValueError, KeyError, dcp.api.CheckpointException) as error:
+        except (OSError, ValueError, KeyError, CheckpointException) as error:
             raise CheckpointError(f"The shards in {directory} cannot be loaded: {error}") from error
         set_state_dict(
             self._policy,
@@ -180,6 +193,24 @@ class Learner:
             self._sender.close()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def make_optimizer(policy: torch.nn.Module) -> torch.optim.AdamW:
+    """Adam without decay, which would pull the policy away from both reward and reference.
+
+    Its moments exist from the start: get_state_dict would otherwise make them by a step with zero
+    gradients, and the first real step would count as the second one.
+    """
+    optimizer = torch.optim.AdamW(
+        policy.parameters(), lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0
+    )
+    for parameter in policy.parameters():
+        optimizer.state[parameter] = {
+            "step": torch.zeros((), dtype=torch.float32),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimizer
 
 
 def pick_device(num_gpus: int) -> str:

@@ -19,6 +19,9 @@ from prorl_trainer.errors import ModelError
 VOCABULARY_CHUNK = 256
 """Rows of logits that exist at once; the "auto" heuristic of torch is slow at small D."""
 
+CHECK_TOLERANCE = 1e-3
+"""Nats. fp32 on a GPU differs by some 1e-5 between shapes; a real difference is above 0.01."""
+
 HF_PREFIX = "hf."
 
 
@@ -58,14 +61,42 @@ class Policy(nn.Module):
 
 
 def load_policy(model_dir: Path, device: torch.device) -> Policy:
-    """Loads full-precision weights from a local directory. Raises ModelError."""
+    """Loads full-precision weights from a local directory, dropout off. Raises ModelError."""
     try:
         hf = AutoModelForCausalLM.from_pretrained(
             model_dir, local_files_only=True, trust_remote_code=False, dtype=torch.float32
         )
     except (OSError, ValueError, KeyError, RuntimeError) as error:
         raise ModelError(f"The model in {model_dir} cannot be loaded: {error}") from error
-    return Policy(hf).to(device)
+    policy = Policy(hf).to(device).eval()
+    check_policy(policy, device)
+    return policy
+
+
+@torch.no_grad()
+def check_policy(policy: Policy, device: torch.device) -> None:
+    """Raises ModelError unless two packed sequences get the log-probs that the model itself gives
+    to each alone: catches heads with a bias, a scale or a soft cap, and leaks between sequences."""
+    if not (hasattr(policy.hf, "model") and hasattr(policy.hf, "lm_head")):
+        raise ModelError(
+            f"{type(policy.hf).__name__} is not supported: it has no `model` and `lm_head`."
+        )
+    vocabulary = policy.hf.lm_head.weight.shape[0]
+    parts = [(torch.arange(n, device=device) * 7 + 3) % vocabulary for n in (5, 4)]
+    ids = torch.cat(parts)
+    positions = torch.cat([torch.arange(len(part), device=device) for part in parts])
+    predict = torch.tensor([0, 1, 2, 3, 5, 6, 7], device=device)
+    packed = policy(ids, positions, predict, ids[predict + 1], 1.0)
+    alone = []
+    for part in parts:
+        logits = policy.hf(input_ids=part[None], use_cache=False).logits[0, :-1].float()
+        alone.append(torch.log_softmax(logits, -1).gather(1, part[1:, None])[:, 0])
+    difference = float((packed - torch.cat(alone)).abs().max())
+    if not difference <= CHECK_TOLERANCE:
+        raise ModelError(
+            f"{type(policy.hf).__name__} is not supported: packed log-probs differ from the "
+            f"model's own by {difference:.2e}, more than {CHECK_TOLERANCE}."
+        )
 
 
 def shard(policy: Policy, world_size: int, device: torch.device) -> None:
@@ -75,7 +106,9 @@ def shard(policy: Policy, world_size: int, device: torch.device) -> None:
     mesh = init_device_mesh(device.type, (world_size,))
     for layer in policy.hf.model.layers:
         fully_shard(layer, mesh=mesh)
-    fully_shard(policy, mesh=mesh)
+    # By default the root stays gathered after a forward without backward, and parameters() then
+    # yields whole tensors in place of shards.
+    fully_shard(policy, mesh=mesh, reshard_after_forward=True)
 
 
 def full(tensor: Tensor) -> Tensor:

@@ -79,10 +79,11 @@ def run_step(
 def check_finite(batch: TrainingBatch) -> None:
     """Raises NonFiniteError naming the sequence before anything is computed from it."""
     for index, s in enumerate(batch.sequences):
-        if not math.isfinite(s.advantage) or not all(map(math.isfinite, s.rollout_logprobs)):
+        if not all(map(math.isfinite, (s.reward, s.advantage, *s.rollout_logprobs))):
             raise NonFiniteError(
-                f"Step {batch.step}: sequence {index} has a non-finite advantage "
-                f"({s.advantage}) or rollout log-prob; no weights were changed."
+                f"Step {batch.step}: sequence {index} of group {s.group} has a reward "
+                f"({s.reward}), an advantage ({s.advantage}) or a rollout log-prob that is not "
+                "finite; no weights were changed."
             )
 
 

@@ -1,0 +1,58 @@
+"""One learner rank in a process of its own, driven by a plan on stdin; results go to a file.
+
+The plan is a pickled list of (method, arguments); the results are a list of the same length.
+"""
+
+import os
+import pickle
+import sys
+from typing import Any
+
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import torch
+from prorl_trainer.errors import TrainingError
+from prorl_trainer.learn.learner import Learner, RankSettings
+from prorl_trainer.learn.policy import full
+from torch import Tensor
+
+
+class Recording(Learner):
+    """A learner that can be asked for what it holds, whole tensors."""
+
+    def gradients(self) -> dict[str, Tensor]:
+        """Gradients of the last update."""
+        found = {}
+        for name, parameter in self._policy.named_parameters():
+            assert parameter.grad is not None
+            found[name] = full(parameter.grad).clone()
+        return found
+
+    def weights(self) -> dict[str, Tensor]:
+        """Weights by Hugging Face name."""
+        return {name: tensor.clone() for name, tensor in self.named_weights()}
+
+    def update_error(self, *arguments: Any) -> str:
+        """Class and message of what update raises."""
+        try:
+            self.update(*arguments)
+        except TrainingError as error:
+            return f"{type(error).__name__}: {error}"
+        return "no error"
+
+    def perform(self, plan: list[tuple[str, tuple[Any, ...]]]) -> list[Any]:
+        """One result per entry of the plan."""
+        return [getattr(self, method)(*arguments) for method, arguments in plan]
+
+
+def main() -> None:
+    """On stdin: RankSettings, plan and path of the results, pickled."""
+    settings, plan, result_path = pickle.load(sys.stdin.buffer)
+    assert isinstance(settings, RankSettings)
+    learner = Recording(settings)
+    torch.save(learner.perform(plan), result_path)
+    learner.close()
+
+
+if __name__ == "__main__":
+    main()
