@@ -60,7 +60,7 @@ learner.close()
 
 
 def test_two_ranks_learn_what_one_rank_learns(model_dir, tmp_path):
-    from cluster.control_plane import free_port
+    from ports import free_port
 
     port = free_port()
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}

@@ -21,6 +21,7 @@ from vllm.model_executor.model_loader.reload import (
 from prorl_trainer.learn.weights import broadcast, join_channel
 
 BACKEND = "prorl_gloo"
+EMBEDDING = "model.embed_tokens.weight"
 
 
 @dataclass
@@ -70,6 +71,14 @@ class GlooWeightTransfer(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
             tensor = torch.empty(shape, dtype=getattr(torch, dtype))
             broadcast(self._group, tensor)
             self.model.load_weights([(name, tensor)])
+            if name == EMBEDDING and self.model.config.tie_word_embeddings:
+                self._load_tied_head(tensor)
+
+    def _load_tied_head(self, tensor: torch.Tensor) -> None:
+        """A tied head has no weights of its own in the update, and the reload unties it: without
+        this it would keep the old ones (its packed copy, on CPUs), and nobody would notice."""
+        head = self.model.lm_head.weight
+        head.weight_loader(head, tensor)
 
     def finish_weight_update(self) -> None:
         """Makes the layers usable again."""
