@@ -27,6 +27,7 @@ class CoordinatorProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                env=_environment(),
                 pass_fds=(lock,),
             )
         os.close(lock)  # the coordinator has it now, even if this command is killed
@@ -59,3 +60,9 @@ class CoordinatorProcess:
         else:
             self.note = "Killed"
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, and a cache in which runs of this machine share the tiny models that were built."""
+    cache = Path(os.environ.get("PRORL_CACHE") or Path.home() / ".cache" / "prorl")
+    return {"PRORL_MODEL_CACHE": str(cache / "models")} | os.environ

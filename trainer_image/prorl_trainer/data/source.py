@@ -37,7 +37,7 @@ class Prompts:
         trained = self._rows if held_out else []
         seen = {prompt_text(row.prompt) for rows in trained for row in rows}
         self._validation = [p for s in held_out for p in self._held_out(s, seen)]
-        self.fingerprint = _fingerprint([*self._sets, *held_out], self._rows)
+        self.fingerprint = fingerprint_of([*self._sets, *held_out], self._rows)
 
     def prompt(self, ordinal: int) -> Prompt:
         """See types.PromptSource. Raises DataError for a prompt over the limit."""
@@ -136,7 +136,8 @@ def _same_items(a: GymSource, b: GymSource) -> bool:
     return same and a.items.start < b.items.stop and b.items.start < a.items.stop
 
 
-def _fingerprint(sets: Sequence[DataSet], rows: Sequence[Rows]) -> str:
+def fingerprint_of(sets: Sequence[DataSet], rows: Sequence[Rows]) -> str:
+    """sha256 over the sets' definitions and a sample of their rows."""
     digest = hashlib.sha256()
     for dataset in sets:
         digest.update(dataset.model_dump_json(by_alias=True).encode())

@@ -11,9 +11,9 @@ from urllib.parse import urlsplit
 from prorl_api import runtime
 from prorl_api.job import ProRLJobSpec
 
-from prorl_trainer.data.source import read_rows
+from prorl_trainer.data.source import fingerprint_of, read_rows
 from prorl_trainer.errors import ModelError
-from prorl_trainer.model.tiny import Progress, TinySettings, build_tiny, parse_tiny
+from prorl_trainer.model.tiny import Progress, build_tiny, parse_tiny
 
 HF_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 """Weights as safetensors only: nothing that is unpickled, no code."""
@@ -31,8 +31,10 @@ def materialise(spec: ProRLJobSpec, directory: Path, progress: Progress) -> Path
         target = directory / "hf" / name.replace("/", "--") / (spec.model.revision or "default")
         return _once(target, lambda path: _download(name, spec.model.revision, path, progress))
     settings = parse_tiny(spec.model.uri)
-    target = tiny_cache(directory) / f"tiny-{_tiny_key(spec, settings)}"
     rows = [read_rows(dataset) for dataset in spec.data.train]
+    key = settings.model_dump_json() + fingerprint_of(spec.data.train, rows)
+    name = f"tiny-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
+    target = tiny_cache(directory) / name
     return _once(target, lambda path: build_tiny(settings, rows, path, progress))
 
 
@@ -55,11 +57,6 @@ def check_model(path: Path) -> Path:
             f"The model in {path} brings code of its own (auto_map), which is refused."
         )
     return path
-
-
-def _tiny_key(spec: ProRLJobSpec, settings: TinySettings) -> str:
-    text = settings.model_dump_json() + "".join(s.uri for s in spec.data.train)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 Fill = Callable[[Path], None]
