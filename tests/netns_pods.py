@@ -43,20 +43,34 @@ class Pod:
     def running(self) -> bool:
         return self._process.poll() is None
 
-    def processes(self) -> list[int]:
-        """All processes in the pod, PID 1 included, by their pids outside."""
-        namespace = os.readlink(f"/proc/{self._init}/ns/pid")
-        return [int(p.name) for p in Path("/proc").iterdir() if _pid_namespace(p) == namespace]
+    def processes(self, fragment: str = "") -> list[int]:
+        """Pids, as seen from outside, of its processes with the fragment in their command."""
+        children = _read(Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children"))
+        if not children:
+            return []  # it is just starting
+        namespace = _pid_namespace(Path("/proc") / children.split()[0])
+        entries = [entry for entry in Path("/proc").iterdir() if entry.name.isdecimal()]
+        return [
+            int(entry.name)
+            for entry in entries
+            if _pid_namespace(entry) == namespace and fragment in _read(entry / "cmdline")
+        ]
 
     @property
     def _init(self) -> int:
-        pid = self._process.pid
-        return int(Path(f"/proc/{pid}/task/{pid}/children").read_text().split()[0])
+        return min(self.processes())
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(errors="replace")
+    except OSError:
+        return ""  # the process has just ended
 
 
 def _pid_namespace(entry: Path) -> str | None:
     try:
-        return os.readlink(entry / "ns/pid") if entry.name.isdecimal() else None
+        return os.readlink(entry / "ns/pid")
     except OSError:
         return None  # it has just ended
 
@@ -76,10 +90,9 @@ def pod_network() -> Iterator[None]:
 @contextmanager
 def network_namespace(number: int) -> Iterator[str]:
     """A namespace with the address NETWORK.number; yields its name."""
-    name = f"{BRIDGE}-{number}"
+    name, outside, inside = f"{BRIDGE}-{number}", f"prorl-o{number}", f"prorl-i{number}"
     _ip("netns", "add", name)
     try:
-        outside, inside = f"prorl-o{number}", f"prorl-i{number}"
         _ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)
         _ip("link", "set", outside, "master", BRIDGE, "up")
         _ip("-n", name, "addr", "add", f"{NETWORK}.{number}/24", "dev", inside)
@@ -87,6 +100,7 @@ def network_namespace(number: int) -> Iterator[str]:
         _ip("-n", name, "link", "set", "lo", "up")
         yield name
     finally:
+        _ip("link", "del", outside)  # the namespace itself outlives its name for a moment
         _ip("netns", "del", name)
 
 

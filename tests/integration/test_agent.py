@@ -3,6 +3,7 @@
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -176,8 +177,7 @@ def test_a_node_that_has_died_is_replaced_without_its_leftovers(bench: Bench) ->
     node = bench.node(Role.ROLLOUT)
     eventually("the rollout joins", ready, 40, head, node)
     before = set(node.processes())
-    raylet = next(p for p in before if b"raylet/raylet" in Path(f"/proc/{p}/cmdline").read_bytes())
-    os.kill(raylet, 9)
+    os.kill(node.processes("raylet/raylet")[0], signal.SIGKILL)
     eventually("the node is given up", lambda: not ready(), 20, node)
     eventually("the node joins again", ready, 40, head, node)
     assert len(before & set(node.processes())) == 1  # PID 1
@@ -204,18 +204,8 @@ def test_a_wrong_token_ends_the_pod_with_its_own_exit_code(
 
 def test_a_dead_head_ends_the_coordinators_pod_with_a_message(bench: Bench) -> None:
     head = bench.head("only")
-    eventually(
-        "the GCS is up",
-        lambda: any(
-            b"gcs_server" in Path(f"/proc/{p}/cmdline").read_bytes() for p in head.processes()
-        ),
-        40,
-        head,
-    )
-    gcs = next(
-        p for p in head.processes() if b"gcs_server" in Path(f"/proc/{p}/cmdline").read_bytes()
-    )
-    os.kill(gcs, 9)
+    eventually("the head is up", lambda: "Ray runtime started" in head.log.read_text(), 40, head)
+    os.kill(head.processes("gcs/gcs_server")[0], signal.SIGKILL)
     assert head.wait(40) == ExitCode.INTERNAL, head.log.read_text()
     assert "Ray head ended" in bench.final_word(Role.COORDINATOR).message
 

@@ -12,8 +12,9 @@ import logging
 import os
 import signal
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any, NoReturn
 
 from aiohttp import web
 from prorl_api import runtime
@@ -21,7 +22,7 @@ from prorl_api.spec_roles import Role
 from prorl_api.wire import Outcome, TerminationMessage
 
 from prorl_trainer.errors import TrainingError
-from prorl_trainer.pod.head_life import HeadLife
+from prorl_trainer.pod.head_life import COORDINATOR, HeadLife
 from prorl_trainer.pod.link import CoordinatorLink
 from prorl_trainer.pod.node_life import NodeLife, build_health_app
 from prorl_trainer.pod.processes import Processes
@@ -32,14 +33,21 @@ log = logging.getLogger(__name__)
 ROLES = (Role.COORDINATOR, Role.TRAINER, Role.ROLLOUT)
 
 
+Final = tuple[int, TerminationMessage | None]
+"""Exit code, and the final word unless a child has written it."""
+
+
 def main() -> None:
     """Exits with an ExitCode."""
     role = Role(_parser().parse_args().role)
+    run_life(role, live_as_head if role is Role.COORDINATOR else live_as_node)
+
+
+def run_life(role: Role, life: Callable[[PodSettings], Coroutine[Any, Any, Final]]) -> NoReturn:
+    """Lives, writes the final word, and exits."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
-        settings = read_settings(role, os.environ)
-        life = live_as_head if role is Role.COORDINATOR else live_as_node
-        code, message = asyncio.run(life(settings))
+        code, message = asyncio.run(life(read_settings(role, os.environ)))
     except TrainingError as error:
         code, message = error.exit_code, _failure(error)
     if message is not None:
@@ -47,14 +55,14 @@ def main() -> None:
     sys.exit(code)
 
 
-async def live_as_head(settings: PodSettings) -> tuple[int, TerminationMessage | None]:
-    """The coordinator's pod."""
-    life = HeadLife(settings, Processes())
+async def live_as_head(settings: PodSettings, command: tuple[str, ...] = COORDINATOR) -> Final:
+    """The coordinator's pod; command is what runs beside the Ray head."""
+    life = HeadLife(settings, Processes(), command)
     _on_term(life.leave)
     return await life.run()
 
 
-async def live_as_node(settings: PodSettings) -> tuple[int, TerminationMessage | None]:
+async def live_as_node(settings: PodSettings) -> Final:
     """A trainer's or rollout's pod."""
     url = f"http://{settings.coordinator_host}:{runtime.COORDINATOR_PORT}"
     async with CoordinatorLink(url, settings.api_token) as link:

@@ -26,7 +26,7 @@ class HeadLife:
         self,
         settings: PodSettings,
         processes: Processes,
-        coordinator: tuple[str, ...] = COORDINATOR,
+        coordinator: tuple[str, ...],
     ) -> None:
         self._settings = settings
         self._processes = processes
