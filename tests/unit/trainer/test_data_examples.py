@@ -1,0 +1,26 @@
+"""Every example is a valid job, and the quickstart's data is what its comments say."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from prorl_api.job import ProRLJob, parse_job
+from prorl_trainer.data.source import Prompts
+from prorl_trainer.model.tiny import build_tokenizer
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+def load(name: str) -> ProRLJob:
+    return parse_job(yaml.safe_load((EXAMPLES / name).read_text()))
+
+
+@pytest.mark.parametrize("name", sorted(p.name for p in EXAMPLES.glob("*.yaml")))
+def test_an_example_is_a_valid_job(name: str) -> None:
+    assert load(name).spec.algorithm.steps > 0
+
+
+def test_the_quickstart_has_enough_held_out_prompts_and_two_resets() -> None:
+    spec = load("quickstart.yaml").spec
+    assert len(Prompts(spec, build_tokenizer()).validation()) >= 100
+    assert spec.algorithm.steps > 2 * spec.reference_reset.every_steps > 0
