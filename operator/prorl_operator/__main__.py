@@ -18,6 +18,7 @@ def main() -> None:
     logging.basicConfig(
         level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # a line per event would say nothing
     try:
         _run(settings)
     except LeadershipLost as error:

@@ -1,0 +1,41 @@
+{{- define "prorl.name" -}}
+{{- if contains "prorl-operator" .Release.Name }}{{ .Release.Name | trunc 50 | trimSuffix "-" }}{{ else }}{{ printf "%s-prorl-operator" .Release.Name | trunc 50 | trimSuffix "-" }}{{ end }}
+{{- end }}
+
+{{- define "prorl.selector" -}}
+app.kubernetes.io/name: prorl-operator
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "prorl.labels" -}}
+{{ include "prorl.selector" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
+{{- end }}
+
+{{- define "prorl.keySecret" -}}
+{{- .Values.tokenKeySecret | default (printf "%s-token-key" (include "prorl.name" .)) }}
+{{- end }}
+
+{{/* What the operator may do with jobs and their objects. Secrets can be written, not read. */}}
+{{- define "prorl.rules" -}}
+- apiGroups: [prorl.dev]
+  resources: [prorljobs]
+  verbs: [get, list, watch]
+- apiGroups: [prorl.dev]
+  resources: [prorljobs/status]
+  verbs: [patch]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch, create, delete]
+- apiGroups: [""]
+  resources: [configmaps, services, persistentvolumeclaims]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [""]
+  resources: [secrets]
+  verbs: [create, patch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}
