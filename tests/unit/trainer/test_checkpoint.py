@@ -3,9 +3,16 @@
 import asyncio
 import errno
 import hashlib
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.files import Files
 from prorl_trainer.checkpoint.state import RunState
@@ -14,6 +21,8 @@ from prorl_trainer.errors import CheckpointError, StorageError
 from prorl_trainer.types import ShardFiles
 
 SHARD = b"weights" * 100
+OPERATIONS = 10
+"""File operations of a commit that prunes one checkpoint."""
 
 
 class Crash(BaseException):
@@ -21,18 +30,18 @@ class Crash(BaseException):
 
 
 class FailingFiles(Files):
-    """Fails at the n-th operation, before or after it took effect."""
+    """Fails at the n-th operation, before or after it took effect. After a crash nothing works."""
 
     def __init__(self, at: int, error: BaseException, *, after: bool = False) -> None:
         self.left, self.error, self.after = at, error, after
 
     def _do(self, name, *args):
         self.left -= 1
-        if self.left == 0 and not self.after:
+        if self.left == 0 and self.after:
+            getattr(super(), name)(*args)
+        if self.left == 0 or (self.left < 0 and isinstance(self.error, Crash)):
             raise self.error
         getattr(super(), name)(*args)
-        if self.left == 0:
-            raise self.error
 
     def make_directory(self, path):
         self._do("make_directory", path)
@@ -84,7 +93,7 @@ def test_a_committed_checkpoint_loads_and_old_ones_are_pruned(tmp_path):
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("operation", range(1, 13))
+@pytest.mark.parametrize("operation", range(1, OPERATIONS + 1))
 def test_a_crash_at_any_operation_leaves_the_old_or_the_new_checkpoint(tmp_path, operation, after):
     first = opened(tmp_path)
     commit(first, 1)
@@ -97,6 +106,18 @@ def test_a_crash_at_any_operation_leaves_the_old_or_the_new_checkpoint(tmp_path,
         assert latest_step(tmp_path) in (2, 3)
     else:
         assert latest_step(tmp_path) == 3
+    commit(opened(tmp_path), 4)
+    assert latest_step(tmp_path) == 4
+    assert not list(tmp_path.glob("*.tmp-*"))
+
+
+def test_the_crashes_above_cover_every_operation_of_a_commit(tmp_path):
+    first = opened(tmp_path)
+    commit(first, 1)
+    commit(first, 2)
+    first._files = FailingFiles(1000, Crash())
+    commit(first, 3)
+    assert 1000 - first._files.left == OPERATIONS
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -110,6 +131,16 @@ def test_a_storage_fault_names_the_path_and_keeps_the_last_checkpoint(tmp_path, 
     assert latest_step(tmp_path) == 1
 
 
+@pytest.fixture(scope="module")
+def two_steps(tmp_path_factory) -> Path:
+    """A store with checkpoints of steps 1 and 2, to be copied."""
+    directory = tmp_path_factory.mktemp("two-steps")
+    store = opened(directory)
+    commit(store, 1)
+    commit(store, 2)
+    return directory
+
+
 def _corruptions():
     for name in ("manifest.json", "state.json", "shards/__0_0.distcp"):
         for how in ("truncate", "flip", "remove", "empty"):
@@ -119,11 +150,9 @@ def _corruptions():
 
 @pytest.mark.parametrize(("name", "how", "position"), list(_corruptions()))
 def test_a_corrupt_checkpoint_is_quarantined_and_the_one_before_is_used(
-    tmp_path, name, how, position
+    tmp_path, two_steps, name, how, position
 ):
-    store = opened(tmp_path)
-    commit(store, 1)
-    commit(store, 2)
+    shutil.copytree(two_steps, tmp_path, dirs_exist_ok=True)
     path = tmp_path / "step-00000002" / name
     data = bytearray(path.read_bytes())
     if how == "remove":
@@ -160,3 +189,119 @@ def test_a_stale_attempt_can_neither_open_nor_commit(tmp_path):
         commit(old, 1)
     with pytest.raises(CheckpointError, match="attempt 2 has taken over"):
         opened(tmp_path, attempt=1)
+
+
+@settings(max_examples=120, deadline=None)
+@given(data=st.data())
+def test_no_changed_byte_is_ever_loaded(tmp_path_factory, two_steps, data):
+    directory = tmp_path_factory.mktemp("store") / "copy"
+    shutil.copytree(two_steps, directory)
+    newest = directory / "step-00000002"
+    files = sorted(p for p in newest.rglob("*") if p.is_file())
+    path = data.draw(st.sampled_from(files))
+    content = bytearray(path.read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(content)
+    found = opened(directory).load(Resume.LATEST)
+    assert found is not None
+    # A changed creation time or attempt in the manifest changes nothing that is loaded.
+    assert found.state == make_state(found.manifest.step)
+    assert (found.shards / "__0_0.distcp").read_bytes() == SHARD
+    assert found.manifest.step == (2 if path.name == "manifest.json" and newest.exists() else 1)
+    shutil.rmtree(directory)
+
+
+def test_a_checkpoint_under_the_name_of_another_step_is_quarantined(tmp_path):
+    store = opened(tmp_path)
+    commit(store, 1)
+    commit(store, 2)
+    (tmp_path / "step-00000002").rename(tmp_path / "step-00000007")
+    assert latest_step(tmp_path) == 1
+
+
+def test_what_a_newer_version_wrote_is_refused_and_left_alone(tmp_path):
+    commit(opened(tmp_path), 1)
+    manifest = tmp_path / "step-00000001" / "manifest.json"
+    manifest.write_text(json.dumps({"schemaVersion": 2, "shape": "unknown"}))
+    with pytest.raises(CheckpointError, match="written by a newer version"):
+        opened(tmp_path).load(Resume.LATEST)
+    assert manifest.exists()
+
+
+def test_a_checkpoint_that_cannot_be_read_is_left_alone(tmp_path):
+    commit(opened(tmp_path), 1)
+    manifest = tmp_path / "step-00000001" / "manifest.json"
+    manifest.unlink()
+    manifest.symlink_to(manifest)  # open: ELOOP
+    with pytest.raises(StorageError, match="step-00000001 cannot be read"):
+        opened(tmp_path).load(Resume.LATEST)
+    assert manifest.parent.exists()
+
+
+def test_a_step_is_never_overwritten_within_an_attempt(tmp_path):
+    store = opened(tmp_path)
+    commit(store, 1)
+    with pytest.raises(CheckpointError, match="a checkpoint is never overwritten"):
+        commit(store, 1)
+    assert latest_step(tmp_path) == 1
+
+
+def test_a_step_of_an_older_attempt_makes_way(tmp_path):
+    """The older one committed between our claim of the store and its own look at the claim."""
+    old = opened(tmp_path, attempt=1)
+    commit(old, 1)
+    new = opened(tmp_path, attempt=2)
+    commit(new, 1)
+    found = opened(tmp_path).load(Resume.LATEST)
+    assert found is not None
+    assert found.manifest.attempt == 2
+    assert len(list(tmp_path.glob("step-00000001.bad-*"))) == 1
+
+
+def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
+    async def fail(_: Path) -> ShardFiles:
+        raise StorageError("no space")
+
+    store = opened(tmp_path)
+    with pytest.raises(StorageError, match="no space"):
+        asyncio.run(store.commit(make_state(1), fail, now=1.0))
+    assert not list(tmp_path.glob("step-*"))
+
+
+def test_a_shard_of_another_size_than_its_rank_says_is_not_committed(tmp_path):
+    async def short(directory: Path) -> ShardFiles:
+        files = (await write_shards(directory)).files
+        (directory / "__0_0.distcp").write_bytes(SHARD[:-1])
+        return ShardFiles(files=files)
+
+    store = opened(tmp_path)
+    with pytest.raises(StorageError, match="has 699 bytes, 700 were written"):
+        asyncio.run(store.commit(make_state(1), short, now=1.0))
+    assert not list(tmp_path.glob("step-*"))
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_costs_no_checkpoint_and_space_brings_it_back(small_disk):
+    commit(opened(small_disk), 1)
+    filler = small_disk / "filler"
+    with pytest.raises(OSError, match="No space"):
+        filler.write_bytes(b"x" * (1 << 20))
+    store = opened(small_disk)
+    with pytest.raises(StorageError, match=r"ENOSPC\), 0 bytes are free"):
+        commit(store, 2)
+    filler.unlink()
+    assert latest_step(small_disk) == 1
+    commit(opened(small_disk), 2)
+    assert latest_step(small_disk) == 2

@@ -1,8 +1,13 @@
 """The file operations of the commit, in one place so that tests can make any of them fail."""
 
+import errno
 import os
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from prorl_trainer.errors import StorageError
 
 
 class Files:
@@ -34,3 +39,24 @@ class Files:
     def remove_tree(self, path: Path) -> None:
         """Deletes a directory."""
         shutil.rmtree(path)
+
+
+@contextmanager
+def storage_errors(path: Path) -> Iterator[None]:
+    """Turns OSError into StorageError naming the path and the space that is left."""
+    try:
+        yield
+    except OSError as error:
+        name = errno.errorcode.get(error.errno or 0, "unknown")
+        raise StorageError(
+            f"{path} cannot be written: {error.strerror} ({name}){_free(path)}. "
+            "The last checkpoint stands."
+        ) from error
+
+
+def _free(path: Path) -> str:
+    try:
+        existing = next(p for p in (path, *path.parents) if p.exists())
+        return f", {shutil.disk_usage(existing).free} bytes are free"
+    except OSError as error:  # the file system may be gone altogether
+        return f", its file system does not answer: {error.strerror}"

@@ -4,8 +4,11 @@ import hashlib
 from pathlib import Path
 
 from prorl_api.base import ApiModel
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
+from prorl_trainer.errors import CheckpointError
+
+SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
 STATE = "state.json"
 SHARDS = "shards"
@@ -19,10 +22,14 @@ class FileEntry(ApiModel):
     sha256: str
 
 
+class _Version(BaseModel):
+    schema_version: int = Field(alias="schemaVersion")
+
+
 class Manifest(ApiModel):
     """Written last, before the rename that commits."""
 
-    schema_version: int = 1
+    schema_version: int = SCHEMA_VERSION
     step: int
     attempt: int
     job_uid: str
@@ -38,13 +45,29 @@ class Manifest(ApiModel):
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Raises ValueError with what is wrong."""
+    """Raises ValueError with what is wrong, CheckpointError if a newer version has written it."""
     try:
-        return Manifest.model_validate_json((directory / MANIFEST).read_bytes())
-    except OSError as error:
-        raise ValueError(f"{MANIFEST}: {error.strerror}") from error
+        data = (directory / MANIFEST).read_bytes()
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(f"{MANIFEST} is missing") from error
+    _refuse_newer(directory, data)
+    try:
+        return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise ValueError(f"{MANIFEST} is malformed: {error.errors()[0]['msg']}") from error
+
+
+def _refuse_newer(directory: Path, data: bytes) -> None:
+    """What a newer version wrote is not broken: it must not be quarantined."""
+    try:
+        version = _Version.model_validate_json(data).schema_version
+    except ValidationError:
+        return  # the caller says what is wrong
+    if version > SCHEMA_VERSION:
+        raise CheckpointError(
+            f"{directory} was written by a newer version (schemaVersion {version}, this one reads "
+            f"{SCHEMA_VERSION}). Use the image that wrote it."
+        )
 
 
 def verify(directory: Path) -> Manifest:

@@ -6,7 +6,7 @@ Commit: write and fsync everything in a temporary directory, manifest last, rena
 parent, then prune. A crash at any point leaves the previous checkpoint or the new one.
 """
 
-import errno
+import asyncio
 import logging
 import re
 import uuid
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
 
-from prorl_trainer.checkpoint.files import Files
+from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.manifest import (
     MANIFEST,
     SHARDS,
@@ -71,7 +71,7 @@ class CheckpointStore:
 
         Returns the attempt. Raises CheckpointError if a newer one has claimed it, StorageError.
         """
-        with _storage_errors(self._directory):
+        with storage_errors(self._directory):
             self._files.make_directory(self._directory)
             newest = self._newest_attempt()
             self._attempt = newest + 1 if attempt is None else attempt
@@ -91,7 +91,8 @@ class CheckpointStore:
         """The newest checkpoint that verifies; None where there never was one.
 
         A broken one is quarantined and the one before is used. Raises CheckpointError when all are
-        broken, or when resume is None beside existing ones.
+        broken, when resume is None beside existing ones, or when a newer version wrote it;
+        StorageError when one cannot be read at all.
         """
         found = self._steps()
         if resume is Resume.NONE and found:
@@ -99,9 +100,13 @@ class CheckpointStore:
                 f"checkpoint.resume is None, but {self._directory} has {len(found)} checkpoints "
                 f"(newest: step {found[-1][0]}). Use Latest, or another job name or claim."
             )
-        for _, directory in reversed(found):
+        for step, directory in reversed(found):
             try:
-                return self._open(directory)
+                return self._open(step, directory)
+            except OSError as error:
+                raise StorageError(
+                    f"{directory} cannot be read: {error.strerror}. It was left as it is."
+                ) from error
             except ValueError as error:
                 self._quarantine(directory, str(error))
         if found or self._quarantined():
@@ -112,21 +117,31 @@ class CheckpointStore:
         return None
 
     async def commit(self, state: RunState, write_shards: WriteShards, now: float) -> Manifest:
-        """Makes the state durable. Raises StorageError, CheckpointError (stale attempt)."""
+        """Makes the state durable. Raises StorageError, CheckpointError (stale attempt).
+
+        The shards' hashes are their writers' word until the checkpoint is loaded; reading them
+        all back here would double the time of a save. Sizes are compared now.
+        """
         target = self._directory / f"step-{state.step:08d}"
         temporary = target.with_name(f"{target.name}.tmp-{self._attempt}-{uuid.uuid4().hex[:8]}")
         try:
-            with _storage_errors(target):
+            with storage_errors(target):
                 self._files.make_directory(temporary / SHARDS)
-            shards = await write_shards(temporary / SHARDS)
-            with _storage_errors(target):
-                manifest = self._seal(temporary, state, shards, now)
-                self._replace(temporary, target)
+                shards = await write_shards(temporary / SHARDS)
+            manifest = await asyncio.to_thread(self._finish, temporary, target, state, shards, now)
         except BaseException:
             self._discard(temporary)
             raise
         self.last_step = state.step
-        self._prune()
+        await asyncio.to_thread(self._prune)
+        return manifest
+
+    def _finish(
+        self, temporary: Path, target: Path, state: RunState, shards: ShardFiles, now: float
+    ) -> Manifest:
+        with storage_errors(target):
+            manifest = self._seal(temporary, state, shards, now)
+            self._rename(temporary, target)
         return manifest
 
     def _seal(self, directory: Path, state: RunState, shards: ShardFiles, now: float) -> Manifest:
@@ -137,7 +152,7 @@ class CheckpointStore:
             path = directory / SHARDS / name
             if path.stat().st_size != size:
                 raise StorageError(f"{path} has {path.stat().st_size} bytes, {size} were written.")
-            self._files.sync(path)
+            self._files.sync(path)  # its rank did so too, but on another node perhaps
             entries[f"{SHARDS}/{name}"] = FileEntry(size_bytes=size, sha256=digest)
         manifest = Manifest(
             step=state.step,
@@ -151,7 +166,7 @@ class CheckpointStore:
         self._files.sync(directory)
         return manifest
 
-    def _replace(self, temporary: Path, target: Path) -> None:
+    def _rename(self, temporary: Path, target: Path) -> None:
         newest = self._newest_attempt()
         if newest > self._attempt:
             raise CheckpointError(
@@ -159,13 +174,29 @@ class CheckpointStore:
                 "taken over."
             )
         if target.exists():
-            raise CheckpointError(f"{target} exists already; a checkpoint is never overwritten.")
+            self._make_way(target)
         self._files.rename(temporary, target)
         self._files.sync(self._directory)
 
-    def _open(self, directory: Path) -> Checkpoint:
+    def _make_way(self, target: Path) -> None:
+        """An older attempt may have committed this step after we had loaded an earlier one."""
+        try:
+            attempt = read_manifest(target).attempt
+        except ValueError as error:
+            self._quarantine(target, str(error))
+            return
+        if attempt >= self._attempt:
+            raise CheckpointError(
+                f"{target} exists already, written by attempt {attempt}; a checkpoint is never "
+                "overwritten."
+            )
+        self._quarantine(target, f"of attempt {attempt}, superseded by {self._attempt}")
+
+    def _open(self, step: int, directory: Path) -> Checkpoint:
         manifest = verify(directory)
         state = RunState.model_validate_json((directory / STATE).read_bytes())
+        if not step == manifest.step == state.step:
+            raise ValueError(f"manifest and state are of steps {manifest.step} and {state.step}")
         self.last_step = state.step
         return Checkpoint(directory=directory, manifest=manifest, state=state)
 
@@ -185,7 +216,7 @@ class CheckpointStore:
 
     def _quarantine(self, directory: Path, reason: str) -> None:
         log.error("checkpoint=%s quarantined: %s", directory.name, reason)
-        with _storage_errors(directory):
+        with storage_errors(directory):
             bad = directory.with_name(f"{directory.name}.bad-{uuid.uuid4().hex[:8]}")
             self._files.rename(directory, bad)
 
@@ -210,24 +241,8 @@ class CheckpointStore:
             ):
                 raise ValueError("a file has the wrong size")
             for _, directory in steps[: -self._keep]:
-                self._files.remove_tree(directory)
+                going = directory.with_name(f"{directory.name}.tmp-pruned")  # never half a step
+                self._files.rename(directory, going)
+                self._files.remove_tree(going)
         except (OSError, ValueError) as error:
             log.warning("checkpoints of %s were not pruned: %s", self._directory, error)
-
-
-class _storage_errors:
-    """Turns OSError into StorageError naming the path."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
-        if isinstance(error, OSError):
-            name = errno.errorcode.get(error.errno or 0, "unknown")
-            raise StorageError(
-                f"{self._path} cannot be written: {error.strerror} ({name}). "
-                "The last checkpoint stands."
-            ) from error
