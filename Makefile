@@ -44,6 +44,7 @@ demo: env ## train the quickstart on this machine (SEED=n, EXAMPLE=file)
 lint: env ## ruff, mypy, import directions, generated files
 	$(say) "ruff"
 	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check --quiet .
 	$(say) "mypy"
 	@$(BIN)/mypy
 	$(say) "import-linter"

@@ -50,9 +50,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
         "data": {"train": [dataset(uri="file:///x.jsonl", verifier="math-verify")]}
     },
     "math-from-a-file": {"data": {"train": [dataset(domain="math", uri="file:///x.jsonl")]}},
-    "validation": {
-        "data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}}
-    },
+    "validation": {"data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}}},
     "tolerations": {"rollout": {"pod": {"tolerations": [{"operator": "Exists"}]}}},
     "node-selector": {"rollout": {"pod": {"nodeSelector": {"a.b/c": "d", "e": ""}}}},
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},

@@ -12,9 +12,18 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-NETWORK = "10.213.77"
-BRIDGE = "prorl-test"
 CAN_RUN = os.geteuid() == 0 and all(shutil.which(tool) for tool in ("ip", "unshare"))
+BRIDGE = f"prorl{os.getpid()}"
+"""Its own for each test run: others may run on the machine, or may have been killed on it."""
+
+
+def _free_network() -> str:
+    addresses = subprocess.run(["ip", "-4", "-o", "addr"], check=True, capture_output=True).stdout
+    wanted = (f"10.213.{(os.getpid() + offset) % 256}" for offset in range(256))
+    return next(network for network in wanted if f"{network}.".encode() not in addresses)
+
+
+NETWORK = _free_network() if CAN_RUN else ""
 PRIVATE_RAY_DIR = 'mkdir -p /tmp/ray && mount -t tmpfs none /tmp/ray && exec "$@"'
 
 
@@ -90,7 +99,7 @@ def pod_network() -> Iterator[None]:
 @contextmanager
 def network_namespace(number: int) -> Iterator[str]:
     """A namespace with the address NETWORK.number; yields its name."""
-    name, outside, inside = f"{BRIDGE}-{number}", f"prorl-o{number}", f"prorl-i{number}"
+    name, outside, inside = f"{BRIDGE}-{number}", f"{BRIDGE}o{number}", f"{BRIDGE}i{number}"
     _ip("netns", "add", name)
     try:
         _ip("link", "add", outside, "type", "veth", "peer", "name", inside, "netns", name)

@@ -1,6 +1,7 @@
 """The learner ranks as Ray actors, seen as one types.LearnerGroup."""
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,15 @@ from prorl_trainer.rollout.publish import Channel, publish_weights
 from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
 
 START_TIMEOUT_S = 300.0
+CLOSE_TIMEOUT_S = 10.0
+BROKEN_COLLECTIVE = (
+    "gloo/transport",
+    "Timed out waiting",
+    "DistBackendError",
+    "DistNetworkError",
+    "DistStoreError",
+)
+"""Parts of the remote traceback; gloo raises plain RuntimeError."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +52,10 @@ class LearnerActor:
         """Where rank 0 can be met."""
         port = runtime.RENDEZVOUS_PORT if in_cluster else _free_port()
         return ray.util.get_node_ip_address(), port
+
+    def process_id(self) -> int:
+        """Of the rank, on its node; for logs and tests."""
+        return os.getpid()
 
     def start(self, settings: RankSettings, num_gpus: int) -> None:
         """Loads the model and joins the other ranks."""
@@ -113,9 +127,14 @@ class RayLearnerGroup:
         await self._all("send_weights")
 
     async def close(self) -> None:
-        """Ends the actors' processes."""
+        """Ends the actors' processes, and waits for that: the next group needs their port."""
         for actor in self._actors:
             ray.kill(actor)
+        asked = [asyncio.ensure_future(_gone(actor)) for actor in self._actors]
+        if asked:
+            await asyncio.wait(asked, timeout=CLOSE_TIMEOUT_S)
+        for task in asked:
+            task.cancel()
 
     async def _all(self, method: str, *args: Any) -> list[Any]:
         refs = [actor.call.remote(method, *args) for actor in self._actors]
@@ -129,11 +148,32 @@ class RayLearnerGroup:
                 "A learner rank is gone: its pod or process has ended."
             ) from error
         except RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, TrainingError) else error) from error
+            raise _typed(error) from error
 
 
-async def create_learner_group(settings: GroupSettings) -> RayLearnerGroup:
-    """Places and starts all ranks. Raises TrainerLostError when they do not start in time."""
+async def _gone(actor: Any) -> None:
+    try:
+        await actor.__ray_ready__.remote()
+    except RayActorError:
+        return
+
+
+def _typed(error: RayTaskError) -> BaseException:
+    """What the rank raised, if it is ours. A rank often notices a lost peer before Ray does: a
+    broken collective is a lost rank too."""
+    cause: object = error.cause
+    if isinstance(cause, TrainingError):
+        return cause
+    if any(sign in str(error) for sign in BROKEN_COLLECTIVE):
+        return TrainerLostError("A learner rank is gone: the others cannot reach it.")
+    return error
+
+
+async def create_learner_group(
+    settings: GroupSettings, timeout_s: float = START_TIMEOUT_S
+) -> RayLearnerGroup:
+    """Places and starts all ranks. Raises TrainerLostError when they do not start in time, and
+    ModelError; nothing is left behind then."""
     actor_class = ray.remote(
         num_cpus=0,
         num_gpus=settings.gpus_per_rank,
@@ -143,13 +183,16 @@ async def create_learner_group(settings: GroupSettings) -> RayLearnerGroup:
     actors = [actor_class.remote() for _ in range(settings.num_ranks)]
     group = RayLearnerGroup(actors, settings)
     try:
-        async with asyncio.timeout(START_TIMEOUT_S):
+        async with asyncio.timeout(timeout_s):
             await _start(group, actors, settings)
     except TimeoutError as error:
         await group.close()
         raise TrainerLostError(
-            f"{settings.num_ranks} learner ranks did not start within {START_TIMEOUT_S:.0f} s."
+            f"{settings.num_ranks} learner ranks did not start within {timeout_s:.0f} s."
         ) from error
+    except BaseException:
+        await group.close()
+        raise
     return group
 
 

@@ -22,6 +22,7 @@ log = logging.getLogger(__name__)
 MAX_CONCURRENT_REQUESTS = 32
 FIRST_DELAY_S = 0.2
 MAX_DELAY_S = 5.0
+"""Longest pause between tries, unless the service asks for a longer one."""
 INFRA_RETRIES = 1
 
 
@@ -62,35 +63,65 @@ class VerifierClient:
             await self._session.close()
 
     async def _judge(self, items: list[VerifyItem]) -> dict[str, VerdictDocument]:
-        body = VerifyRequest(items=items).model_dump_json(by_alias=True).encode()
-        deadline = asyncio.get_running_loop().time() + self._budget_s
+        """A verdict for every item; what is missing in an answer is asked for again."""
+        clock = asyncio.get_running_loop().time
+        deadline = clock() + self._budget_s
+        found: dict[str, VerdictDocument] = {}
         delay = FIRST_DELAY_S
-        while True:
+        while missing := [item for item in items if item.id not in found]:
             try:
-                async with self._slots:
-                    return _checked(items, await self._post(body))
-            except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-                if asyncio.get_running_loop().time() + delay > deadline:
-                    raise VerifierError(
-                        f"The verifier {self._url} did not answer for {self._budget_s:.0f} s: "
-                        f"{error!r}"
-                    ) from error
-                log.info("verifier is away, retry in %.1f s: %r", delay, error)
+                found |= _checked(missing, await self._post(missing))
+                problem = f"no verdict for {len(items) - len(found)} of {len(items)} completions"
+            except _AWAY as error:
+                problem = repr(error)
+                delay = max(delay, getattr(error, "retry_after_s", 0.0))
+            if len(found) == len(items):
+                break
+            if clock() + delay > deadline:
+                raise VerifierError(
+                    f"The verifier {self._url} did not judge for {self._budget_s:.0f} s: {problem}"
+                )
+            log.info("verifier is away, retry in %.1f s: %s", delay, problem)
             await asyncio.sleep(delay)
             delay = min(2 * delay, MAX_DELAY_S)
+        return found
 
-    async def _post(self, body: bytes) -> bytes:
+    async def _post(self, items: list[VerifyItem]) -> bytes:
         if self._session is None:
             self._session = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+        body = VerifyRequest(items=items).model_dump_json(by_alias=True).encode()
         headers = {"Content-Type": "application/json"}
-        async with self._session.post(self._url, data=body, headers=headers) as response:
-            text = await response.read()
-            if response.status == 401:
-                raise UnauthorizedError("The verifier refuses the job's token.")
-            if response.status == 400:
-                raise DataError(f"The verifier refuses the batch: {text.decode(errors='replace')}")
-            response.raise_for_status()
-            return text
+        async with (
+            self._slots,
+            self._session.post(self._url, data=body, headers=headers) as response,
+        ):
+            answer = await response.read()
+            if response.status != 200:
+                raise _refusal(response, answer.decode(errors="replace")[:500])
+            return answer
+
+
+class _BusyError(Exception):
+    """The service is there and asks for patience."""
+
+    def __init__(self, text: str, retry_after_s: float) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+_AWAY = (aiohttp.ClientError, TimeoutError, OSError, _BusyError)
+
+
+def _refusal(response: aiohttp.ClientResponse, text: str) -> Exception:
+    status = response.status
+    if status == 401:
+        return UnauthorizedError("The verifier refuses the job's token.")
+    if status in (400, 413):
+        return DataError(f"The verifier refuses the batch ({status}): {text}")
+    if status == 429 or status >= 500:
+        wait = response.headers.get("Retry-After", "")
+        return _BusyError(f"HTTP {status}: {text}", float(wait) if wait.isdecimal() else 0.0)
+    return VerifierError(f"{response.url} is no verifier, it answers {status}: {text}")
 
 
 def _item(prompt: Prompt, completion: Completion) -> VerifyItem:
@@ -104,19 +135,21 @@ def _item(prompt: Prompt, completion: Completion) -> VerifyItem:
 
 
 def _checked(items: Sequence[VerifyItem], body: bytes) -> dict[str, VerdictDocument]:
-    """Raises VerifierError unless there is exactly one sound verdict per item."""
+    """Raises VerifierError unless there is at most one sound verdict per item."""
     try:
         response = VerifyResponse.model_validate_json(body)
     except ValidationError as error:
         raise VerifierError(f"The verifier's answer is malformed: {error}") from error
-    found = {verdict.id: verdict for verdict in response.verdicts}
-    if len(response.verdicts) != len(items) or found.keys() != {item.id for item in items}:
-        raise VerifierError(
-            f"The verifier gave {len(response.verdicts)} verdicts for {len(items)} completions."
-        )
-    for verdict in found.values():
+    asked = {item.id for item in items}
+    found: dict[str, VerdictDocument] = {}
+    for verdict in response.verdicts:
+        if verdict.id not in asked:
+            raise VerifierError(f"The verifier judged {verdict.id}, which was not asked for.")
+        if verdict.id in found:
+            raise VerifierError(f"The verifier judged {verdict.id} twice.")
         if (verdict.score is None) != (verdict.outcome is VerdictOutcome.INFRA_ERROR):
             raise VerifierError(
                 f"Verdict {verdict.id} is {verdict.outcome} with score {verdict.score}."
             )
+        found[verdict.id] = verdict
     return found

@@ -1,0 +1,273 @@
+"""A namespace on the real API server, the operator as a process with its chart's rights, and the
+test in the part of the kubelet."""
+
+import json
+import os
+import ssl
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from cluster.control_plane import ADMIN_TOKEN, ControlPlane, free_port
+
+ROOT = Path(__file__).parents[1]
+SYSTEM = "prorl-system"
+JOBS = "/apis/prorl.dev/v1alpha1/namespaces/{}/prorljobs"
+Manifest = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Api:
+    """Requests as an administrator."""
+
+    plane: ControlPlane
+
+    def request(
+        self, method: str, path: str, body: Any = None, content: str = "application/json"
+    ) -> Manifest:
+        """Raises HTTPError with the server's message in its reason."""
+        request = urllib.request.Request(
+            self.plane.url + path,
+            data=None if body is None else json.dumps(body).encode(),
+            method=method,
+            headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content},
+        )
+        trusted = ssl.create_default_context(cafile=str(self.plane.directory / "ca.crt"))
+        try:
+            with urllib.request.urlopen(request, context=trusted, timeout=30) as answer:
+                return dict(json.loads(answer.read()))
+        except urllib.error.HTTPError as error:
+            error.msg = f"{error.msg}: {json.loads(error.read()).get('message')}"
+            raise
+
+    def get(self, path: str) -> Manifest | None:
+        """None if there is no such object."""
+        try:
+            return self.request("GET", path)
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def merge(self, path: str, body: Manifest) -> Manifest:
+        """Merge patch."""
+        return self.request("PATCH", path, body, "application/merge-patch+json")
+
+    def apply(self, text: str) -> None:
+        """kubectl apply."""
+        command = [str(self.plane.kubectl), "--kubeconfig", str(self.plane.kubeconfig)]
+        command += ["apply", "--server-side", "--force-conflicts", "-f", "-"]
+        subprocess.run(command, input=text, text=True, check=True, capture_output=True)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Namespace:
+    """Jobs, pods and events of one restricted namespace."""
+
+    api: Api
+    name: str
+
+    @property
+    def core(self) -> str:
+        """Path of core objects."""
+        return f"/api/v1/namespaces/{self.name}"
+
+    def create_job(self, name: str = "q", **spec: Any) -> Manifest:
+        """The least job."""
+        base: Manifest = {
+            "model": {"uri": "tiny://llama"},
+            "data": {
+                "train": [
+                    {
+                        "name": "a",
+                        "domain": "logic",
+                        "uri": "gym://reasoning-gym/spell_backward?size=10",
+                    }
+                ]
+            },
+        }
+        job = {"apiVersion": "prorl.dev/v1alpha1", "kind": "ProRLJob"}
+        job |= {"metadata": {"name": name}, "spec": base | spec}
+        return self.api.request("POST", JOBS.format(self.name), job)
+
+    def job(self, name: str = "q") -> Manifest:
+        """Must exist."""
+        return self.api.request("GET", f"{JOBS.format(self.name)}/{name}")
+
+    def status(self, name: str = "q") -> Manifest:
+        """May be empty."""
+        return dict(self.job(name).get("status") or {})
+
+    def condition(self, kind: str, name: str = "q") -> Manifest:
+        """May be empty."""
+        conditions = self.status(name).get("conditions") or []
+        return next((c for c in conditions if c["type"] == kind), {})
+
+    def names(self, plural: str) -> set[str]:
+        """Objects of core/v1."""
+        answer = self.api.request("GET", f"{self.core}/{plural}")
+        return {one["metadata"]["name"] for one in answer["items"]}
+
+    def event_reasons(self) -> set[str]:
+        """Of our Events."""
+        path = f"/apis/events.k8s.io/v1/namespaces/{self.name}/events"
+        items = self.api.request("GET", path)["items"]
+        return {one["reason"] for one in items if one["regarding"]["kind"] == "ProRLJob"}
+
+    def run_pod(self, name: str, *, ip: str = "127.0.0.1") -> None:
+        """As the kubelet would say it."""
+        self.pod_status(
+            name,
+            {
+                "phase": "Running",
+                "podIP": ip,
+                "podIPs": [{"ip": ip}],
+                "conditions": [{"type": "Ready", "status": "True"}],
+                "containerStatuses": [_container({"running": {"startedAt": _now()}})],
+            },
+        )
+
+    def end_pod(self, name: str, code: int, message: str = "") -> None:
+        """The container has ended."""
+        ended = {"exitCode": code, "message": message, "startedAt": _now(), "finishedAt": _now()}
+        self.pod_status(
+            name,
+            {
+                "phase": "Failed" if code else "Succeeded",
+                "conditions": [{"type": "Ready", "status": "False"}],
+                "containerStatuses": [_container({"terminated": ended})],
+            },
+        )
+
+    def hold_pod(self, name: str, reason: str, message: str) -> None:
+        """The container waits."""
+        state = {"waiting": {"reason": reason, "message": message}}
+        self.pod_status(name, {"phase": "Pending", "containerStatuses": [_container(state)]})
+
+    def pod_status(self, name: str, status: Manifest) -> None:
+        """Merge patch of the status subresource."""
+        self.api.merge(f"{self.core}/pods/{name}/status", {"status": status})
+
+    def remove_pod(self, name: str) -> None:
+        """At once, as when the kubelet has confirmed the end."""
+        self.api.request("DELETE", f"{self.core}/pods/{name}", {"gracePeriodSeconds": 0})
+
+
+@dataclass(kw_only=True)
+class Operator:
+    """A running operator."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def get(self, path: str) -> tuple[int, str]:
+        """HTTP status and text; status 0 while it does not listen."""
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=5) as one:
+                return one.status, one.read().decode()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read().decode()
+        except OSError:
+            return 0, ""
+
+    def counted(self, series: str) -> float:
+        """Sum of the series whose line starts so."""
+        lines = self.get("/metrics")[1].splitlines()
+        return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(series))
+
+    def requests(self) -> float:
+        """All API requests except those of the Lease (GET and PUT alternate there)."""
+        verbs = ("POST", "PATCH", "DELETE")
+        return sum(
+            self.counted(f'prorl_operator_api_requests_total{{code="{code}",verb="{verb}"')
+            for verb in verbs
+            for code in (0, 200, 201, 403, 404, 409, 422, 500)
+        )
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(20)
+
+
+def until(what: str, check: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    """Waits for a truthy answer."""
+    deadline = time.monotonic() + timeout_s
+    while time.monotonic() < deadline:
+        answer = check()
+        if answer:
+            return answer
+        time.sleep(0.05)
+    raise AssertionError(f"not within {timeout_s} s: {what}")
+
+
+def service_account_kubeconfig(plane: ControlPlane, account: str, path: Path) -> Path:
+    """With a token of the chart's ServiceAccount and no other right."""
+    token_path = f"/api/v1/namespaces/{SYSTEM}/serviceaccounts/{account}/token"
+    answer = Api(plane=plane).request("POST", token_path, {"spec": {"expirationSeconds": 7200}})
+    config = json.loads(plane.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": answer["status"]["token"]}
+    path.write_text(json.dumps(config))
+    return path
+
+
+def chart_manifests(plane: ControlPlane, *settings: str) -> list[Manifest]:
+    """helm template."""
+    command = [str(plane.kubectl.with_name("helm")), "template", "prorl-operator"]
+    command += [str(ROOT / "charts" / "prorl-operator"), "--namespace", SYSTEM]
+    command += ["--kube-version", "1.34.0", *(f"--set={one}" for one in settings)]
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return [one for one in yaml.safe_load_all(text) if one]
+
+
+@contextmanager
+def running_operator(kubeconfig: Path, *flags: str) -> Iterator[Operator]:
+    """Stopped at the end, whatever happens."""
+    port = free_port()
+    log = kubeconfig.with_name(f"operator-{port}.log")
+    key = kubeconfig.with_name("token-key")
+    key.write_text("0123456789abcdef0123456789abcdef")
+    command = [sys.executable, "-m", "prorl_operator", f"--kubeconfig={kubeconfig}"]
+    command += [f"--key-file={key}", f"--metrics-port={port}", "--poll-seconds=0.1"]
+    command += [f"--leader-election-namespace={SYSTEM}", f"--identity=op-{port}", *flags]
+    path = os.pathsep.join([str(ROOT / "crds"), str(ROOT / "operator")])
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, stdout=output, stderr=output, env=os.environ | {"PYTHONPATH": path}
+        )
+    operator = Operator(process=process, port=port, log=log)
+    try:
+        yield operator
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        print(log.read_text()[-6000:])
+
+
+def _container(state: Manifest) -> Manifest:
+    return {
+        "name": "main",
+        "image": "x",
+        "imageID": "",
+        "ready": "running" in state,
+        "restartCount": 0,
+        "state": {"waiting": None, "running": None, "terminated": None} | state,
+    }
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
