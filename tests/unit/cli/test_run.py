@@ -1,4 +1,4 @@
-"""prorl run around a scripted coordinator: a real process that keeps the run directory's contract."""
+"""prorl run around a scripted coordinator: a real process that keeps its contract."""
 
 import json
 import os

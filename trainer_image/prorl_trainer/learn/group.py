@@ -161,7 +161,7 @@ async def _gone(actor: Any) -> None:
 def _typed(error: RayTaskError) -> BaseException:
     """What the rank raised, if it is ours. A rank often notices a lost peer before Ray does: a
     broken collective is a lost rank too."""
-    cause: object = error.cause
+    cause: BaseException = error.cause
     if isinstance(cause, TrainingError):
         return cause
     if any(sign in str(error) for sign in BROKEN_COLLECTIVE):
