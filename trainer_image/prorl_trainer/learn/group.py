@@ -148,7 +148,7 @@ class RayLearnerGroup:
                 "A learner rank is gone: its pod or process has ended."
             ) from error
         except RayTaskError as error:
-            raise _typed(error) from error
+            raise (_typed(error) or error) from error
 
 
 async def _gone(actor: Any) -> None:
@@ -158,15 +158,15 @@ async def _gone(actor: Any) -> None:
         return
 
 
-def _typed(error: RayTaskError) -> BaseException:
+def _typed(error: RayTaskError) -> TrainingError | None:
     """What the rank raised, if it is ours. A rank often notices a lost peer before Ray does: a
     broken collective is a lost rank too."""
-    cause: BaseException = error.cause
+    cause = error.cause
     if isinstance(cause, TrainingError):
         return cause
     if any(sign in str(error) for sign in BROKEN_COLLECTIVE):
         return TrainerLostError("A learner rank is gone: the others cannot reach it.")
-    return error
+    return None
 
 
 async def create_learner_group(
