@@ -6,6 +6,7 @@ import random
 import time
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
+from typing import Any, cast
 
 import kopf
 
@@ -104,6 +105,8 @@ class OperatorProcess:
             clusterwide=not spaces,
             namespaces=spaces,
             standalone=True,
+            # Else kopf asks for the user's name, and a pod's user has none. Its type is private.
+            identity=cast(Any, self.settings.identity),
         )
 
     async def _wait_for_api(self) -> bool:

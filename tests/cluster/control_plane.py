@@ -1,9 +1,9 @@
 """A real control plane in a temporary directory: etcd, kube-apiserver, kube-controller-manager.
 
-No node: nothing runs pods, but validation, RBAC, Pod Security and garbage collection are real.
+Without a node nothing runs pods, but validation, RBAC, Pod Security and garbage collection are
+real. node.py adds the node.
 """
 
-import datetime
 import json
 import os
 import socket
@@ -15,14 +15,24 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from cluster.pki import make_pki
+from cluster.processes import Processes
 
 HERE = Path(__file__).parent
 START_TIMEOUT_S = 90
+LOOPBACK = "127.0.0.1"
+SERVICE_NETWORK = "10.96.0.0/16"
+KUBERNETES_ADDRESS = "10.96.0.1"
 ADMIN_TOKEN = "admin-of-the-test-cluster"
+NODE = "prorl-node"
+TOKENS = {
+    ADMIN_TOKEN: ("admin", "system:masters"),
+    "scheduler-token": ("system:kube-scheduler", ""),
+    "kubelet-token": (f"system:node:{NODE}", "system:nodes"),
+    "proxy-token": ("system:kube-proxy", ""),
+    "dns-token": ("prorl-test:coredns", "system:masters"),
+}
+"""Token -> user and group. They open a cluster that lives for minutes on one machine."""
 
 
 def binaries() -> Path:
@@ -44,17 +54,27 @@ def missing() -> str | None:
 def free_port() -> int:
     """A loopback port that is free now."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind((LOOPBACK, 0))
         return int(probe.getsockname()[1])
 
 
 @dataclass(kw_only=True)
 class ControlPlane:
-    """Use as a context manager."""
+    """Use as a context manager. `address` is where others reach the API server."""
 
     directory: Path
-    url: str = ""
-    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+    address: str = LOOPBACK
+    scheduler: bool = False
+    processes: Processes = field(init=False)
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.processes = Processes(directory=self.directory)
+
+    @property
+    def url(self) -> str:
+        """Of the API server."""
+        return f"https://{self.address}:{self.port}"
 
     @property
     def kubeconfig(self) -> Path:
@@ -70,62 +90,60 @@ class ControlPlane:
         try:
             self._start()
         except BaseException:
-            self.stop()
+            self.processes.stop()
             raise
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self.processes.stop()
 
-    def stop(self) -> None:
-        """Ends the processes, newest first."""
-        for process in reversed(self.processes):
-            process.terminate()
-        for process in reversed(self.processes):
-            try:
-                process.wait(15)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+    def kubeconfig_of(self, token: str) -> Path:
+        """A kubeconfig in the directory for the owner of the token."""
+        path = self.directory / f"{token}.kubeconfig"
+        path.write_text(json.dumps(self._config(token)))
+        os.chmod(path, 0o600)
+        return path
 
     def _start(self) -> None:
-        etcd, peer, api = free_port(), free_port(), free_port()
-        self.url = f"https://127.0.0.1:{api}"
-        make_pki(self.directory)
-        self._write_kubeconfig()
-        self._run(
-            "etcd", "--data-dir", "etcd", "--unsafe-no-fsync",
-            "--listen-client-urls", f"http://127.0.0.1:{etcd}",
-            "--advertise-client-urls", f"http://127.0.0.1:{etcd}",
-            "--listen-peer-urls", f"http://127.0.0.1:{peer}",
-            "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}",
-            "--initial-cluster", f"default=http://127.0.0.1:{peer}",
+        make_pki(self.directory, [LOOPBACK, self.address, KUBERNETES_ADDRESS])
+        rows = [f'{t},{user},{user},"{group}"\n' for t, (user, group) in TOKENS.items()]
+        (self.directory / "tokens.csv").write_text("".join(rows))
+        self.kubeconfig_of(ADMIN_TOKEN).rename(self.kubeconfig)
+        self._start_servers()
+        self._await_ready()
+        self.processes.start(
+            binaries() / "kube-controller-manager", "--kubeconfig", self.kubeconfig,
+            "--leader-elect=false", "--use-service-account-credentials",
+            "--service-account-private-key-file", "service-accounts.key",
+            "--root-ca-file", "ca.crt", "--secure-port", free_port(),
         )  # fmt: skip
-        self._run(
-            "kube-apiserver", "--etcd-servers", f"http://127.0.0.1:{etcd}",
-            "--bind-address", "127.0.0.1", "--secure-port", str(api),
-            "--service-cluster-ip-range", "10.96.0.0/16", "--authorization-mode", "Node,RBAC",
+        if self.scheduler:
+            kubeconfig = self.kubeconfig_of("scheduler-token")
+            self.processes.start(
+                binaries() / "kube-scheduler", "--kubeconfig", kubeconfig,
+                "--leader-elect=false", "--secure-port", free_port(),
+            )  # fmt: skip
+
+    def _start_servers(self) -> None:
+        etcd, peer = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
+        self.processes.start(
+            binaries() / "etcd", "--data-dir", "etcd", "--unsafe-no-fsync",
+            "--listen-client-urls", etcd, "--advertise-client-urls", etcd,
+            "--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer,
+            "--initial-cluster", f"default={peer}",
+        )  # fmt: skip
+        self.processes.start(
+            binaries() / "kube-apiserver", "--etcd-servers", etcd, "--secure-port", self.port,
+            "--bind-address", self.address, "--advertise-address", self.address,
+            "--service-cluster-ip-range", SERVICE_NETWORK, "--authorization-mode", "Node,RBAC",
             "--token-auth-file", "tokens.csv", "--client-ca-file", "ca.crt",
             "--tls-cert-file", "server.crt", "--tls-private-key-file", "server.key",
+            "--kubelet-client-certificate", "kubelet-client.crt",
+            "--kubelet-client-key", "kubelet-client.key",
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", "service-accounts.key",
             "--service-account-signing-key-file", "service-accounts.key",
         )  # fmt: skip
-        self._await_ready()
-        self._run(
-            "kube-controller-manager", "--kubeconfig", "kubeconfig", "--leader-elect=false",
-            "--use-service-account-credentials",
-            "--service-account-private-key-file", "service-accounts.key",
-            "--root-ca-file", "ca.crt", "--secure-port", str(free_port()),
-        )  # fmt: skip
-
-    def _run(self, name: str, *arguments: str) -> None:
-        with (self.directory / f"{name}.log").open("wb") as log:
-            self.processes.append(
-                subprocess.Popen(
-                    [str(binaries() / name), *arguments], cwd=self.directory, stdout=log, stderr=log
-                )
-            )
 
     def _await_ready(self) -> None:
         trusted = ssl.create_default_context(cafile=str(self.directory / "ca.crt"))
@@ -134,83 +152,23 @@ class ControlPlane:
         )
         deadline = time.monotonic() + START_TIMEOUT_S
         while time.monotonic() < deadline:
-            dead = [p.args for p in self.processes if p.poll() is not None]
-            if dead:
-                raise RuntimeError(f"{dead[0]} ended; see the logs in {self.directory}")
+            self.processes.check()
             try:
                 with urllib.request.urlopen(request, context=trusted, timeout=5) as answer:
                     if answer.status == 200:
                         return
             except (urllib.error.URLError, OSError):
-                time.sleep(0.2)  # not listening yet
+                time.sleep(0.1)  # not listening yet
         raise RuntimeError(f"kube-apiserver was not ready after {START_TIMEOUT_S} s")
 
-    def _write_kubeconfig(self) -> None:
-        (self.directory / "tokens.csv").write_text(f'{ADMIN_TOKEN},admin,1,"system:masters"\n')
-        config = {
+    def _config(self, token: str) -> dict[str, object]:
+        trusted = str(self.directory / "ca.crt")
+        cluster = {"server": self.url, "certificate-authority": trusted}
+        return {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "test",
-            "clusters": [
-                {
-                    "name": "test",
-                    "cluster": {
-                        "server": self.url,
-                        "certificate-authority": str(self.directory / "ca.crt"),
-                    },
-                }
-            ],
-            "users": [{"name": "admin", "user": {"token": ADMIN_TOKEN}}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "admin"}}],
+            "clusters": [{"name": "test", "cluster": cluster}],
+            "users": [{"name": "user", "user": {"token": token}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
         }
-        self.kubeconfig.write_text(json.dumps(config))
-        os.chmod(self.kubeconfig, 0o600)
-
-
-def make_pki(directory: Path) -> None:
-    """ca.crt, server.{crt,key} for 127.0.0.1 and a key for service account tokens."""
-    ca_key, server_key = _key(), _key()
-    ca = _certificate("test-ca", ca_key, "test-ca", ca_key, authority=True)
-    server = _certificate("kube-apiserver", server_key, "test-ca", ca_key, authority=False)
-    (directory / "ca.crt").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
-    (directory / "server.crt").write_bytes(server.public_bytes(serialization.Encoding.PEM))
-    for name, key in (("server.key", server_key), ("service-accounts.key", _key())):
-        (directory / name).write_bytes(
-            key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.TraditionalOpenSSL,
-                serialization.NoEncryption(),
-            )
-        )
-
-
-def _key() -> rsa.RSAPrivateKey:
-    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
-
-
-def _certificate(
-    subject: str,
-    key: rsa.RSAPrivateKey,
-    issuer: str,
-    issuer_key: rsa.RSAPrivateKey,
-    *,
-    authority: bool,
-) -> x509.Certificate:
-    import ipaddress
-
-    now = datetime.datetime.fromtimestamp(time.time(), tz=datetime.UTC)
-    names = x509.SubjectAlternativeName(
-        [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
-    )
-    return (
-        x509.CertificateBuilder()
-        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, subject)]))
-        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]))
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(minutes=5))
-        .not_valid_after(now + datetime.timedelta(days=30))
-        .add_extension(x509.BasicConstraints(ca=authority, path_length=None), critical=True)
-        .add_extension(names, critical=False)
-        .sign(issuer_key, hashes.SHA256())
-    )

@@ -1,0 +1,49 @@
+"""The programs of a cluster: their logs, and their end with ours."""
+
+import shutil
+import subprocess
+from dataclasses import dataclass, field
+from pathlib import Path
+
+STOP_TIMEOUT_S = 15
+LOG_TAIL_CHARACTERS = 2000
+
+
+@dataclass(kw_only=True)
+class Processes:
+    """Started in `directory`, where each has its log NAME.log."""
+
+    directory: Path
+    _running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
+
+    def start(self, program: Path | str, *arguments: object) -> None:
+        """The program is killed by the kernel when this process ends, however it ends."""
+        name = Path(program).name
+        tie = [str(shutil.which("setpriv")), "--pdeathsig", "KILL"]
+        with self._log(name).open("wb") as log:
+            self._running[name] = subprocess.Popen(
+                [*tie, str(program), *map(str, arguments)],
+                cwd=self.directory, stdout=log, stderr=log,
+            )  # fmt: skip
+
+    def check(self) -> None:
+        """Raises RuntimeError with the end of its log when one has ended."""
+        for name, process in self._running.items():
+            if process.poll() is not None:
+                tail = self._log(name).read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
+                raise RuntimeError(f"{name} has ended with code {process.returncode}:\n{tail}")
+
+    def stop(self) -> None:
+        """Ends the programs, newest first."""
+        for process in reversed(self._running.values()):
+            process.terminate()
+        for process in reversed(self._running.values()):
+            try:
+                process.wait(STOP_TIMEOUT_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        self._running.clear()
+
+    def _log(self, name: str) -> Path:
+        return self.directory / f"{name}.log"
