@@ -1,2 +1,22 @@
-cluster-deps: ## build the Kubernetes commands that the integration tests run (cached)
+CLUSTER := env -u PYTHONPATH PYTHONPATH=tests PRORL_CACHE=$(CACHE) $(BIN)/python -m cluster
+
+.PHONY: cluster-deps images cluster-up cluster-down cluster-status demo-cluster
+
+cluster-deps: ## install Debian packages and build the Kubernetes commands (cached)
+	@tests/cluster/packages.sh
 	@PRORL_CACHE=$(CACHE) tests/cluster/build.sh
+
+images: env cluster-deps ## build the images of the local cluster (cached)
+	@$(CLUSTER).images
+
+cluster-up: images ## a local Kubernetes with one node and the operator (root)
+	@$(CLUSTER) up
+
+cluster-down: ## end it
+	@$(CLUSTER) down
+
+cluster-status: ## what runs in it
+	@$(CLUSTER) status
+
+demo-cluster: images ## the quickstart on the local Kubernetes (EXAMPLE=file)
+	@$(CLUSTER) demo --file $(EXAMPLE)

@@ -27,6 +27,10 @@ class PvcStorage(ApiModel):
     storage_class: ShortText | None = None
     """Storage class of the claim to be made; absent means the cluster's default."""
 
+    def claim_of(self, job_name: str) -> str:
+        """The existing claim, or the name of the one made for the job."""
+        return self.claim_name or f"{job_name}-checkpoints"
+
 
 class CheckpointStorage(ApiModel):
     """Where checkpoints live. Local mode uses ./runs/NAME instead."""

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from prorl_api.base import ApiModel
 
@@ -11,6 +11,8 @@ Message = Annotated[str, StringConstraints(max_length=4096)]
 Timestamp = Annotated[
     str, StringConstraints(max_length=32), Field(json_schema_extra={"format": "date-time"})
 ]
+Measured = Annotated[float, AfterValidator(lambda value: float(f"{value:.4g}"))]
+"""Four significant digits: a status is read by people, and a change in the tenth is no news."""
 
 
 class Phase(StrEnum):
@@ -76,13 +78,13 @@ class Progress(ApiModel):
     """When the last step was finished."""
     tokens: int = 0
     """Response tokens generated since step 0."""
-    reward_mean: float | None = None
+    reward_mean: Measured | None = None
     """Mean raw reward of the last step's completions, before dynamic sampling."""
-    accuracy: float | None = None
+    accuracy: Measured | None = None
     """Last held-out accuracy (mean pass@1 over the validation sets)."""
-    kl: float | None = None
+    kl: Measured | None = None
     """Mean k2 KL to the reference, nats per token."""
-    entropy: float | None = None
+    entropy: Measured | None = None
     """Mean estimated entropy of the policy, nats per token."""
 
 

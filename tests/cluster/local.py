@@ -114,7 +114,11 @@ class LocalCluster:
         _await("its network namespace", lambda: _network_of(_child(pid)) not in (None, host), 30)
         link = f"prorl{pid}"
         ip = ["link", "add", link, "type", "veth", "peer", "name", "uplink", "netns", _child(pid)]
-        for command in (ip, ["addr", "add", f"{network}.1/24", "dev", link], ["link", "set", link, "up"]):
+        for command in (
+            ip,
+            ["addr", "add", f"{network}.1/24", "dev", link],
+            ["link", "set", link, "up"],
+        ):
             subprocess.run(["ip", *map(str, command)], check=True)
 
     def _await_ready(self, process: "subprocess.Popen[bytes]") -> None:
@@ -124,7 +128,9 @@ class LocalCluster:
             if process.poll() is not None:
                 raise ClusterError(f"The cluster did not start:\n{log[-3000:]}")
             if time.monotonic() > deadline:
-                raise ClusterError(f"The cluster was not ready in {START_TIMEOUT_S} s:\n{log[-3000:]}")
+                raise ClusterError(
+                    f"The cluster was not ready in {START_TIMEOUT_S} s:\n{log[-3000:]}"
+                )
             time.sleep(0.1)
 
     def _pid(self) -> int | None:

@@ -83,9 +83,7 @@ class Node:
         """Returns when it answers."""
         self._write("cni/10-pods.conflist", json.dumps(CNI))
         self._write("base-spec.json", json.dumps(base_spec()))
-        config = CONTAINERD.format(
-            directory=self.directory, socket=SOCKET, pause=images.PAUSE
-        )
+        config = CONTAINERD.format(directory=self.directory, socket=SOCKET, pause=images.PAUSE)
         self._write("containerd.toml", config)
         self.plane.processes.start("containerd", "--config", "containerd.toml")
         self._await("containerd", ["ctr", "version"])

@@ -41,6 +41,14 @@ class Context:
         """Directory of the checkpoint store."""
         return self.directory / "checkpoints"
 
+    def checkpoint_uri(self, step: int) -> str:
+        """What status calls the checkpoint of a step: where a user finds it."""
+        name = f"checkpoints/step-{step:08d}"
+        if self.local:
+            return str(self.directory / name)
+        claim = self.job.spec.checkpoint.storage.pvc.claim_of(self.job.name)
+        return f"pvc://{claim}/{self.job.name}/{name}"
+
 
 def read_job(path: Path) -> JobDocument:
     """Raises ConfigError naming the file and the first wrong field."""

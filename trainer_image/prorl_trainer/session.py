@@ -174,7 +174,7 @@ class Session:
         self.state = state
         begin = time.time()
         manifest = await self._desk.store.commit(state, self._learners.save, begin)
-        uri = f"{self._desk.context.checkpoints}/step-{state.step:08d}"
+        uri = self._desk.context.checkpoint_uri(state.step)
         self._recorder.checkpoint(manifest, uri, time.time() - begin)
 
     async def _at_safe_point(self, state: RunState) -> None:

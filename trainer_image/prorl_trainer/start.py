@@ -95,7 +95,8 @@ def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Re
     made = Recorder(desk.context.job.spec, tracker, desk.metrics, desk.status)
     made.start(state)
     if checkpoint is not None:
-        made.found_checkpoint(checkpoint.manifest, str(checkpoint.directory))
+        manifest = checkpoint.manifest
+        made.found_checkpoint(manifest, desk.context.checkpoint_uri(manifest.step))
     return made
 
 

@@ -46,7 +46,7 @@ def verifier_service_name(job_name: str) -> str:
 
 def claim_name(job: ProRLJob) -> str:
     """The checkpoint claim: an existing one, or the one made for the job."""
-    return job.spec.checkpoint.storage.pvc.claim_name or f"{job.metadata.name}-checkpoints"
+    return job.spec.checkpoint.storage.pvc.claim_of(job.metadata.name)
 
 
 def coordinator_host(job: ProRLJob) -> str:

@@ -89,10 +89,10 @@ def _final_checkpoint(
     if step is None or (known is not None and step <= known.last_step):
         return known
     meta = observed.job.metadata
-    uri = f"pvc://{names.claim_name(observed.job)}/{meta.name}/checkpoints"
+    uri = f"pvc://{names.claim_name(observed.job)}/{meta.name}/checkpoints/step-{step:08d}"
     return CheckpointStatus(
         last_step=step,
         last_time=timestamp(at),
-        uri=known.uri if known else uri,
+        uri=uri,
         size_bytes=known.size_bytes if known else 0,
     )

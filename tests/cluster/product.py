@@ -1,0 +1,71 @@
+"""The operator on a local cluster, as a platform team installs it: its chart, restricted."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cluster import images
+from cluster.control_plane import binaries
+from cluster.local import LocalCluster
+
+Manifest = dict[str, Any]
+ROOT = Path(__file__).parents[2]
+CHART = ROOT / "charts" / "prorl-operator"
+SYSTEM = "prorl-system"
+RELEASE = "prorl"
+RESTRICTED = "pod-security.kubernetes.io/enforce=restricted"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Product:
+    """kubectl and helm against one cluster. Failures raise CalledProcessError with stderr."""
+
+    cluster: LocalCluster
+
+    def install(self) -> None:
+        """Returns when the operator is ready."""
+        self.namespace(SYSTEM)
+        repository, _, tag = images.OPERATOR.rpartition(":")
+        values = [f"image.repository={repository}", f"trainerImage={images.TRAINER}"]
+        flags = [f"--set={','.join(values)}", f"--set-string=image.tag={tag}"]
+        flags += ["--namespace", SYSTEM, "--wait", "--timeout", "90s"]
+        self._run("helm", "upgrade", "--install", RELEASE, str(CHART), *flags)
+
+    def namespace(self, name: str) -> None:
+        """Made if it is not there; Pod Security `restricted` is enforced in it."""
+        if self.find("namespace", name) is None:
+            self.kubectl("create", "namespace", name)
+        self.kubectl("label", "--overwrite", "namespace", name, RESTRICTED)
+
+    def kubectl(self, *arguments: str, text: str | None = None) -> str:
+        """Its stdout."""
+        return self._run("kubectl", *arguments, text=text)
+
+    def find(self, kind: str, name: str, namespace: str = "default") -> Manifest | None:
+        """One object, or None."""
+        wanted = ["get", kind, name, "-n", namespace, "--ignore-not-found", "-o", "json"]
+        text = self.kubectl(*wanted)
+        return json.loads(text) if text else None
+
+    def list(self, kinds: str, namespace: str, *selector: str) -> list[Manifest]:
+        """Objects of some kinds, e.g. "pods,services"."""
+        text = self.kubectl("get", kinds, "-n", namespace, "-o", "json", *selector)
+        return list(json.loads(text)["items"])
+
+    def volume_of(self, claim: str, namespace: str = "default") -> Path:
+        """Where the claim's files lie on this machine."""
+        bound = self.find("pvc", claim, namespace) or {}
+        volume = self.find("pv", bound["spec"]["volumeName"]) or {}
+        return Path(volume["spec"]["hostPath"]["path"])
+
+    def _run(self, program: str, *arguments: str, text: str | None = None) -> str:
+        command = [str(binaries() / program), "--kubeconfig", str(self.cluster.kubeconfig)]
+        done = subprocess.run(
+            [*command, *arguments], input=text, text=True, capture_output=True, check=False
+        )
+        if done.returncode:
+            words = " ".join([program, *arguments[:4]])
+            raise RuntimeError(f"{words}: {(done.stderr or done.stdout).strip()[-2000:]}")
+        return done.stdout
