@@ -10,13 +10,13 @@ PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(shell command -v python3
 BIN := .venv/bin
 STAMP := .venv/.prorl-synced
 TIMES := $(CACHE)/test-times.txt
-LAYERS := lint unit contract integration
+LAYERS := lint unit contract integration e2e
 EXAMPLE ?= examples/quickstart.yaml
 say = @printf '\n==> %s\n'
 
 -include mk/*.mk
 
-.PHONY: help env demo test lint generate unit contract integration clean cluster-deps
+.PHONY: help env demo test lint generate unit contract integration e2e clean
 
 help: ## list the targets
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sort -u | \
@@ -63,6 +63,9 @@ contract: env ## the parts against their documents and libraries
 
 integration: env cluster-deps ## on a real kube-apiserver, Ray and torch
 	@$(BIN)/pytest tests/integration
+
+e2e: env images ## real jobs on a real node (root)
+	@$(BIN)/pytest tests/e2e
 
 test: env ## all layers in order, with the time of each
 	@mkdir -p $(CACHE) && : > $(TIMES); failed=; \

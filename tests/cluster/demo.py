@@ -17,7 +17,7 @@ def follow(product: Product, file: Path) -> int:
     """Applies the file; a line for every change of phase, pods or step. 0 if the job succeeds."""
     name = yaml.safe_load(file.read_text())["metadata"]["name"]
     if product.find("prorljob", name) is not None:
-        print(f"==> deleting the earlier job {name}; its checkpoints stay", flush=True)
+        print(f"==> deleting the earlier job {name} and, to start afresh, its claim", flush=True)
         product.kubectl("delete", "prorljob", name, "--wait")
         product.kubectl("delete", "pvc", f"{name}-checkpoints", "--ignore-not-found", "--wait")
     print(f"==> kubectl apply -f {file}", flush=True)

@@ -1,4 +1,7 @@
-"""pytest fixtures of a local Kubernetes. Without its commands: skipped at a desk, failed on CI."""
+"""pytest fixtures of a local Kubernetes: control plane only, and with a node and the operator.
+
+Without what they need: skipped at a desk, failed on CI.
+"""
 
 import os
 import subprocess
@@ -7,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from cluster.control_plane import ControlPlane, missing
+from cluster.local import LocalCluster, cannot_run
+from cluster.product import Product
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -14,9 +19,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 @pytest.fixture(scope="session")
 def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
     """A control plane with our CRDs installed and established."""
-    reason = missing()
-    if reason is not None:
-        (pytest.fail if os.environ.get("CI") else pytest.skip)(reason)
+    _need(missing())
     with ControlPlane(directory=tmp_path_factory.mktemp("control-plane")) as plane:
         kubectl = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig)]
         for crd in sorted(CRDS.glob("*.yaml")):
@@ -24,3 +27,22 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]
         subprocess.run([*kubectl, *wait], check=True)
         yield plane
+
+
+@pytest.fixture(scope="session")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
+    """A node, and the operator on it as its chart installs it."""
+    _need(cannot_run())
+    cluster = LocalCluster(directory=tmp_path_factory.mktemp("cluster"))
+    cluster.start(tied=True)
+    try:
+        installed = Product(cluster=cluster)
+        installed.install()
+        yield installed
+    finally:
+        cluster.stop()
+
+
+def _need(lacking: str | None) -> None:
+    if lacking is not None:
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)

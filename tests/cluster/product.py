@@ -60,11 +60,13 @@ class Product:
         volume = self.find("pv", bound["spec"]["volumeName"]) or {}
         return Path(volume["spec"]["hostPath"]["path"])
 
+    def command(self, program: str) -> list[str]:
+        """How kubectl or helm is called as an administrator."""
+        return [str(binaries() / program), "--kubeconfig", str(self.cluster.kubeconfig)]
+
     def _run(self, program: str, *arguments: str, text: str | None = None) -> str:
-        command = [str(binaries() / program), "--kubeconfig", str(self.cluster.kubeconfig)]
-        done = subprocess.run(
-            [*command, *arguments], input=text, text=True, capture_output=True, check=False
-        )
+        command = [*self.command(program), *arguments]
+        done = subprocess.run(command, input=text, text=True, capture_output=True, check=False)
         if done.returncode:
             words = " ".join([program, *arguments[:4]])
             raise RuntimeError(f"{words}: {(done.stderr or done.stdout).strip()[-2000:]}")
