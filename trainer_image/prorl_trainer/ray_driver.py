@@ -95,15 +95,20 @@ def engine_places() -> list[str]:
     return [f"{node.node_id}/{slot}" for node in live_nodes() for slot in range(node.engines)]
 
 
+def trainers_at(addresses: set[str], nodes: list[Node]) -> set[str]:
+    """IDs of the trainers' nodes at the addresses. An address may soon be another pod's."""
+    return {node.node_id for node in nodes if node.address in addresses and node.trainer_ranks}
+
+
 def usable_ranks(nodes: list[Node], leaving: set[str]) -> int:
-    """Learner ranks that the nodes can hold, without those at the addresses that are leaving."""
-    return sum(node.trainer_ranks for node in nodes if node.address not in leaving)
+    """Learner ranks that the nodes can hold, without those whose IDs are leaving."""
+    return sum(node.trainer_ranks for node in nodes if node.node_id not in leaving)
 
 
 async def wait_for_trainers(
     num_ranks: int, *, leaving: set[str], timeout_s: float, report: Callable[[int], None]
 ) -> None:
-    """Returns when the ranks can be placed and the leaving nodes are gone.
+    """Returns when the ranks can be placed and the leaving nodes (by ID) are gone.
 
     Raises TrainerLostError after timeout_s seconds.
     """
@@ -112,7 +117,7 @@ async def wait_for_trainers(
         nodes = await asyncio.to_thread(live_nodes)
         usable = usable_ranks(nodes, leaving)
         report(usable)
-        gone = not any(node.address in leaving and node.trainer_ranks for node in nodes)
+        gone = not any(node.node_id in leaving for node in nodes)
         if gone and usable >= num_ranks:
             return
         if asyncio.get_running_loop().time() > deadline:

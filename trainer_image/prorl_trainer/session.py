@@ -62,6 +62,7 @@ class Session:
         self._learners: RayLearnerGroup | None = None
         self._recorder: Recorder | None = None
         self._leaving: set[str] = set()
+        """Ray node IDs of trainers that have been told to go."""
         self.state: RunState | None = None
         """After the last finished step; None until the checkpoints were looked through."""
 
@@ -188,8 +189,13 @@ class Session:
         if control.stop_requested:
             raise StopRequested(f"Stopped on request after step {state.step}.")
         if leaving:
-            self._leaving |= set(leaving.values())
+            await self._expect_to_leave(set(leaving.values()))
             raise TrainerLostError(f"{', '.join(sorted(leaving))} was told to go.")
+
+    async def _expect_to_leave(self, addresses: set[str]) -> None:
+        if addresses:
+            nodes = await asyncio.to_thread(ray_driver.live_nodes)
+            self._leaving |= ray_driver.trainers_at(addresses, nodes)
 
     async def _lose_learners(self, error: TrainerLostError) -> None:
         """The ranks are gone or going: end the rest of them; the loop starts again."""
@@ -198,7 +204,7 @@ class Session:
         self._status.learner_restarted()
         self._desk.metrics.count("learner_restarts")
         control = self._desk.control
-        self._leaving |= set(control.trainers_leaving.values())
+        await self._expect_to_leave(set(control.trainers_leaving.values()))
         control.release_all()
         if self._learners is not None:
             await self._learners.close()
