@@ -1,5 +1,6 @@
 """What the end of a pod means."""
 
+import re
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -36,6 +37,7 @@ class JobFailure:
 
 RESTARTS_EXHAUSTED = "RestartsExhausted"
 _KNOWN_CODES = frozenset(int(code) for code in ExitCode)
+_CONDITION_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def classify_end(pod: PodView) -> End:
@@ -57,9 +59,14 @@ def find_job_failure(observed: Observed) -> JobFailure | None:
     """None as long as replacing pods is allowed and may help."""
     pod = observed.coordinator
     if pod is not None and pod.ended and classify_end(pod) is End.FAIL_JOB:
-        word = parse_termination(pod)
-        return JobFailure(reason=word.reason, message=describe_end(pod))
+        return JobFailure(reason=_failure_reason(pod), message=describe_end(pod))
     return _exhausted(observed)
+
+
+def _failure_reason(pod: PodView) -> str:
+    """A final word may say anything, a condition's reason may not."""
+    said = parse_termination(pod).reason
+    return said if _CONDITION_REASON.fullmatch(said) else _exit_code(pod).reason
 
 
 def _exhausted(observed: Observed) -> JobFailure | None:
@@ -103,7 +110,7 @@ def parse_termination(pod: PodView) -> TerminationMessage:
 
 def _made_up_word(pod: PodView) -> TerminationMessage:
     code = -1 if pod.exit_code is None else pod.exit_code
-    known = ExitCode(code) if code in _KNOWN_CODES else ExitCode.INTERNAL
+    known = _exit_code(pod)
     own = pod.exit_reason if pod.exit_reason not in ("", "Error", "Completed") else ""
     said = pod.exit_message.strip()[-1024:]
     return TerminationMessage(
@@ -112,3 +119,7 @@ def _made_up_word(pod: PodView) -> TerminationMessage:
         reason=(own or known.reason)[:64],
         message=said or MEANING[known],
     )
+
+
+def _exit_code(pod: PodView) -> ExitCode:
+    return ExitCode(pod.exit_code) if pod.exit_code in _KNOWN_CODES else ExitCode.INTERNAL
