@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints
 from prorl_api.base import ApiModel
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import Role
-from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
+from prorl_api.status import CheckpointStatus, Measured, Progress, ReferenceStatus
 
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
@@ -139,8 +139,8 @@ class TerminationMessage(ApiModel):
     message: Annotated[str, StringConstraints(max_length=2048)] = ""
     step: int = 0
     checkpoint_step: int | None = None
-    accuracy: float | None = None
-    reward_mean: float | None = None
+    accuracy: Measured | None = None
+    reward_mean: Measured | None = None
 
 
 class VerifyItem(ApiModel):

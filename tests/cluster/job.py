@@ -53,14 +53,14 @@ class Job:
 
     def events(self) -> list[tuple[str, str]]:
         """Reason and note of the job's Events."""
-        items = self.product.list("events.events.k8s.io", self.namespace)
+        items = self.product.objects("events.events.k8s.io", self.namespace)
         ours = (e for e in items if e["regarding"].get("name") == self.name)
         return [(e["reason"], e.get("note", "")) for e in ours]
 
     def pods(self, role: str | None = None) -> list[Manifest]:
         """Of all roles or one; those that are leaving too."""
         selector = f"prorl.dev/job={self.name}" + (f",prorl.dev/role={role}" if role else "")
-        return self.product.list("pods", self.namespace, "-l", selector)
+        return self.product.objects("pods", self.namespace, "-l", selector)
 
     def ready_pod(self, role: str) -> str | None:
         """Name of a pod of the role that is ready and stays."""

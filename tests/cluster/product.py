@@ -49,7 +49,7 @@ class Product:
         text = self.kubectl(*wanted)
         return json.loads(text) if text else None
 
-    def list(self, kinds: str, namespace: str, *selector: str) -> list[Manifest]:
+    def objects(self, kinds: str, namespace: str, *selector: str) -> list[Manifest]:
         """Objects of some kinds, e.g. "pods,services"."""
         text = self.kubectl("get", kinds, "-n", namespace, "-o", "json", *selector)
         return list(json.loads(text)["items"])

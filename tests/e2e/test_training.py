@@ -52,7 +52,7 @@ def deleted_without_a_trace(job: Job) -> None:
     kinds = "pods,services,configmaps,secrets,endpointslices,persistentvolumeclaims"
 
     def left() -> set[str]:
-        items = job.product.list(kinds, job.namespace)
+        items = job.product.objects(kinds, job.namespace)
         return {f"{i['kind']}/{i['metadata']['name']}" for i in items}
 
     own = {"ConfigMap/kube-root-ca.crt", "PersistentVolumeClaim/q-checkpoints"}
