@@ -74,7 +74,7 @@ def _clear_pods(situation: Situation, observed: Observed) -> tuple[Action, ...]:
 def _objects(observed: Observed, now: datetime) -> Iterator[Action]:
     stuck = tuple(
         pod.name
-        for pod in observed.pods
+        for pod in sorted(observed.pods, key=lambda pod: pod.name)
         if (at := _misses_tokens_at(pod, observed)) is not None and now >= at
     )
     if stuck or not observed.tokens_applied:
