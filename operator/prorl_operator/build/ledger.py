@@ -52,7 +52,7 @@ def parse_ledger(text: str | None) -> Ledger:
             counted=int(document.get("counted", 0)),
             failed={Role(role): int(n) for role, n in document.get("failed", {}).items()},
         )
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return Ledger()
 
 
