@@ -36,6 +36,15 @@ class Ledger:
             failed=failures,
         )
 
+    def without(self, other: "Ledger") -> "Ledger":
+        """The tally if what `other` has added to it had not happened."""
+        failed = {role: n - other.failed.get(role, 0) for role, n in self.failed.items()}
+        return Ledger(
+            restarts=self.restarts - other.restarts,
+            counted=self.counted - other.counted,
+            failed={role: n for role, n in failed.items() if n},
+        )
+
     def dumps(self) -> str:
         """Text of the annotation."""
         failed = {str(role): self.failed[role] for role in sorted(self.failed)}

@@ -1,6 +1,7 @@
 """Carries a plan out. Applying the same plan twice changes nothing."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from prorl_api import runtime
@@ -10,7 +11,7 @@ from prorl_api.spec_roles import Role
 from prorl_api.status import ProRLJobStatus
 
 from prorl_operator.build.environment import grace_s
-from prorl_operator.build.ledger import ANNOTATION, parse_ledger
+from prorl_operator.build.ledger import ANNOTATION, Ledger, parse_ledger
 from prorl_operator.build.secrets import build_tokens
 from prorl_operator.errors import ApiError, JobGone
 from prorl_operator.kube.client import KubeClient, Manifest
@@ -37,10 +38,13 @@ class Applier:
         """What the API server refused, in order. Raises ApiError where repeating may help, and
         JobGone."""
         problems: list[Problem] = []
+        refused: list[Ledger] = []
         if any(not isinstance(action, DeletePod) for action in actions):
             await self._check_job(job)
         for action in actions:
-            problem = await self._try(action, job, memory)
+            problem = await self._try(_without(refused, action), job, memory)
+            if problem is not None and isinstance(action, CreatePod):
+                refused.append(action.adds)
             if problem is not None and problem not in problems:
                 problems.append(problem)
         return tuple(problems)
@@ -145,6 +149,19 @@ class Applier:
         answer["metadata"].pop("managedFields", None)
         key = (str(answer["kind"]), str(answer["metadata"]["name"]))
         memory.answers[key] = (answer, self._clock())
+
+
+def _without(refused: list[Ledger], action: Action) -> Action:
+    """A replacement that was refused has not happened: no later pod may carry its count."""
+    if not isinstance(action, CreatePod) or not refused:
+        return action
+    meta = action.manifest["metadata"]
+    tally = parse_ledger(meta["annotations"][ANNOTATION])
+    for adds in refused:
+        tally = tally.without(adds)
+    annotations = meta["annotations"] | {ANNOTATION: tally.dumps()}
+    meta = meta | {"annotations": annotations}
+    return replace(action, manifest=action.manifest | {"metadata": meta})
 
 
 def _is_ours(live: Manifest, manifest: Manifest, job: ProRLJob) -> bool:

@@ -1,10 +1,11 @@
 """What a plan may ask for. Applying the same action twice changes nothing."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from prorl_api.status import ProRLJobStatus
 
+from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Manifest, Slot
 
 
@@ -29,6 +30,8 @@ class CreatePod:
     slot: Slot
     incarnation: int
     manifest: Manifest
+    adds: Ledger = field(default_factory=Ledger)
+    """What this replacement has added to the tally that the manifest carries."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -77,6 +77,7 @@ def _existed(slot: Slot, observed: Observed) -> bool:
 def _create(plan: PodPlan, slot: Slot, observed: Observed, *, failed: bool, why: str) -> PodPlan:
     old = observed.newest(slot)
     ledger = plan.ledger.with_replacement(slot.role, failed=failed) if why else plan.ledger
+    adds = ledger.without(plan.ledger)
     incarnation = next_incarnation(slot, observed)
     manifest = build_pod(
         observed.job,
@@ -85,7 +86,8 @@ def _create(plan: PodPlan, slot: Slot, observed: Observed, *, failed: bool, why:
         default_image=observed.default_image,
         ledger=ledger,
     )
-    actions: list[Action] = [CreatePod(slot=slot, incarnation=incarnation, manifest=manifest)]
+    create = CreatePod(slot=slot, incarnation=incarnation, manifest=manifest, adds=adds)
+    actions: list[Action] = [create]
     if old is not None and not old.leaving:
         name = manifest["metadata"]["name"]
         actions.append(DeletePod(name=old.name, uid=old.uid, once_created=name))

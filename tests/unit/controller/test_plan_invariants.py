@@ -93,13 +93,13 @@ def worlds(draw: st.DrawFn) -> Observed:
     )
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(worlds())
 def test_a_plan_applied_to_its_own_result_asks_for_nothing(world: Observed) -> None:
     assert make_plan(carry_out(world, make_plan(world, NOW)), NOW).actions == ()
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=60)
 @given(worlds())
 def test_a_converged_job_costs_no_write(world: Observed) -> None:
     converged = settle(world, passes=3)
@@ -108,7 +108,7 @@ def test_a_converged_job_costs_no_write(world: Observed) -> None:
     assert plan.status == converged.stored
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(worlds(), st.randoms(use_true_random=False))
 def test_the_order_of_pods_and_objects_means_nothing(world: Observed, random: Any) -> None:
     shuffled = list(world.pods), list(world.children.items())
@@ -118,7 +118,7 @@ def test_the_order_of_pods_and_objects_means_nothing(world: Observed, random: An
     assert make_plan(other, NOW) == make_plan(world, NOW)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=50)
 @given(worlds())
 def test_a_coordinator_is_made_only_where_none_may_still_run(world: Observed) -> None:
     plan = make_plan(world, NOW)
@@ -155,7 +155,7 @@ def recover(observed: Observed) -> ProRLJobStatus:
     return stored
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.permutations(sorted(HAPPENINGS)), st.lists(st.booleans(), min_size=6, max_size=6))
 def test_any_order_of_child_events_converges(order: list[str], passes: list[bool]) -> None:
     observed = make_converged(job=JOB)
@@ -171,7 +171,7 @@ def test_any_order_of_child_events_converges(order: list[str], passes: list[bool
     assert all(c.status == "True" for c in status.conditions if c.type == "RolesReady")
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=30)
 @given(st.lists(st.integers(0, 9), max_size=6))
 def test_counting_survives_an_operator_that_dies_between_two_writes(cuts: list[int]) -> None:
     observed = make_converged(job=JOB)
