@@ -110,7 +110,7 @@ class Reconciler:
         """Status once, then Events, then counters."""
         self.metrics.show_job(key, plan.status)
         pause_s = status_pause_s(stored, plan.status, memory.status_written_at, self.clock())
-        if pause_s > 0:
+        if pause_s > 0 and not plan.events:  # a replacement is told now or never
             return _earliest(pause_s, plan.requeue_after_s)
         if plan.status != stored:
             await self.applier.write_status(key, memory.uid, plan.status, memory)

@@ -4,6 +4,7 @@ import copy
 from typing import Any
 
 import pytest
+from controller_builders import make_job
 from prorl_operator.errors import ApiError
 from prorl_operator.kube.client import Manifest
 
@@ -15,6 +16,7 @@ class FakeApi:
         self.objects: dict[tuple[str, str], Manifest] = {}
         self.refused: dict[str, ApiError] = {}
         self.writes: list[str] = []
+        self._version = 0
 
     def put(self, kind: str, name: str, **parts: Any) -> Manifest:
         """As somebody else would make it."""
@@ -45,7 +47,8 @@ class FakeApi:
     async def apply(self, manifest: Manifest, *, subresource: str = "") -> Manifest:
         kind, name = manifest["kind"], manifest["metadata"]["name"]
         self._write(f"apply{subresource}", kind, name)
-        return self._store((self.objects.get((kind, name)) or {}) | manifest)
+        old = self.objects.get((kind, name)) or {"metadata": {}}
+        return self._store(old | manifest | {"metadata": old["metadata"] | manifest["metadata"]})
 
     async def delete(self, kind: str, namespace: str, name: str, uid: str) -> None:
         self._write("delete", kind, name)
@@ -61,7 +64,8 @@ class FakeApi:
         name = body["metadata"]["name"]
         meta = {"uid": f"uid-of-{name}", "creationTimestamp": "2026-01-01T12:00:00Z"}
         stored = copy.deepcopy(body) | {"metadata": copy.deepcopy(meta | body["metadata"])}
-        stored["metadata"]["resourceVersion"] = str(len(self.writes) + len(self.objects) + 1)
+        self._version += 1
+        stored["metadata"]["resourceVersion"] = str(self._version)
         self.objects[body["kind"], name] = stored
         return copy.deepcopy(stored)
 
@@ -70,5 +74,6 @@ class FakeApi:
 def api() -> FakeApi:
     """With the job q of controller_builders in it."""
     one = FakeApi()
-    one.put("ProRLJob", "q", metadata={"uid": "job-uid"})
+    job = make_job().model_dump(mode="json", by_alias=True)
+    one.put("ProRLJob", "q", metadata=job["metadata"], spec=job["spec"])
     return one
