@@ -32,6 +32,10 @@ def dataset(**fields: Any) -> dict[str, Any]:
     return {"name": "a", "domain": "logic", "uri": GYM} | fields
 
 
+def _with_metadata(**fields: Any) -> dict[str, Any]:
+    return manifest() | {"metadata": {"name": "case"} | fields}
+
+
 def _pvc(**fields: Any) -> dict[str, Any]:
     return {"storage": {"pvc": fields}}
 
@@ -162,6 +166,20 @@ CASES: tuple[Case, ...] = (
     Case(id="name-of-40", manifest=manifest("a" * 40)),
     Case(id="name-of-41", manifest=manifest("a" * 41), refused_at="metadata.name"),
     Case(id="name-with-a-dot", manifest=manifest("a.b"), refused_at="metadata.name"),
+    Case(
+        id="labels-and-annotations",
+        manifest=_with_metadata(labels={"a": "b"}, annotations={"a": "b"}),
+    ),
+    Case(
+        id="unknown-metadata",
+        manifest=_with_metadata(lables={"a": "b"}),
+        refused_at="metadata.lables",
+    ),
+    Case(
+        id="number-for-a-label",
+        manifest=_with_metadata(labels={"a": 1}),
+        refused_at="metadata.labels",
+    ),
     Case(
         id="no-spec",
         manifest={k: v for k, v in manifest().items() if k != "spec"},

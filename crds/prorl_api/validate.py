@@ -1,6 +1,7 @@
 """The verdict of admission, offline: every problem with its field, and never an exception."""
 
 import difflib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,13 @@ from prorl_api.rules import broken_rules
 from prorl_api.yaml_text import NotJsonError, as_json, load_all
 
 MAX_VALUE_CHARACTERS = 60
+TEXT_MAPS = ("labels", "annotations")
+METADATA = (
+    *TEXT_MAPS, "name", "generateName", "namespace", "uid", "generation", "resourceVersion",
+    "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "ownerReferences",
+    "finalizers", "managedFields", "selfLink",
+)  # fmt: skip
+"""Keys of ObjectMeta; admission refuses others."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,10 +79,34 @@ def read_manifest(manifest: Any) -> ProRLJob | list[Problem]:
         text = as_json({k: v for k, v in manifest.items() if k != "status"})
     except NotJsonError as error:
         return [Problem(path=error.path or "file", message=str(error))]
+    problems = _metadata_problems(manifest["metadata"])
     try:
-        return parse_job_strictly(text)
+        job = parse_job_strictly(text)
     except ValidationError as error:
-        return [_problem(detail) for detail in error.errors(include_url=False)]
+        return problems + [_problem(detail) for detail in error.errors(include_url=False)]
+    return problems or job
+
+
+def _metadata_problems(metadata: dict[Any, Any]) -> list[Problem]:
+    """What the job's own types leave out: keys that are not ours, but the API server's."""
+    found = [
+        Problem(path=f"metadata.{key}", message=f"unknown field{_similar(str(key), METADATA)}")
+        for key in metadata
+        if key not in METADATA
+    ]
+    for name in TEXT_MAPS:
+        texts = metadata.get(name) or {}
+        if not isinstance(texts, dict):
+            found.append(
+                Problem(path=f"metadata.{name}", message=f"{_quote(texts)}: must be a mapping")
+            )
+            continue
+        found += [
+            Problem(path=f"metadata.{name}.{key}", message=f"{_quote(text)}: must be a text")
+            for key, text in texts.items()
+            if not isinstance(text, str | None)
+        ]
+    return found
 
 
 def _problem(detail: ErrorDetails) -> Problem:
@@ -101,8 +133,11 @@ def _path(location: tuple[int | str, ...]) -> str:
 
 
 def _suggestion(location: tuple[int | str, ...]) -> str:
-    known = _fields_at(location[:-1])
-    match = difflib.get_close_matches(str(location[-1]), known, n=1)
+    return _similar(str(location[-1]), _fields_at(location[:-1]))
+
+
+def _similar(word: str, known: Sequence[str]) -> str:
+    match = difflib.get_close_matches(word, known, n=1)
     return f"; did you mean {match[0]}?" if match else ""
 
 

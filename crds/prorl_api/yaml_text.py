@@ -1,5 +1,6 @@
 """YAML as kubectl reads it: one meaning per key, floats such as 1e-6, values that JSON can hold."""
 
+import itertools
 import json
 import math
 import re
@@ -7,6 +8,10 @@ from collections.abc import Hashable, Iterator
 from typing import Any
 
 import yaml
+
+MAX_VALUES = 100_000
+"""Values of one document: aliases make ten lines stand for billions."""
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 class NotJsonError(ValueError):
@@ -25,21 +30,29 @@ def load_all(text: str) -> Iterator[Any]:
 def as_json(value: Any) -> str:
     """JSON of a loaded document. Raises NotJsonError."""
     try:
-        return json.dumps(_plain(value, ""), allow_nan=False)
+        return json.dumps(_plain(value, "", itertools.count(1)), allow_nan=False)
     except RecursionError as error:
         raise NotJsonError("", "nested too deeply, or a value that contains itself") from error
 
 
-def _plain(value: Any, path: str) -> Any:
+def _plain(value: Any, path: str, counter: Iterator[int]) -> Any:
     """Mappings lose the keys whose value is null, as in the API server; 2.0 becomes 2."""
+    if next(counter) > MAX_VALUES:
+        raise NotJsonError("", f"has more than {MAX_VALUES} values, aliases counted each time")
     if isinstance(value, dict):
         return {
-            str(key): _plain(child, f"{path}.{key}".lstrip("."))
+            str(key): _plain(child, f"{path}.{key}".lstrip("."), counter)
             for key, child in value.items()
             if child is not None
         }
     if isinstance(value, list):
-        return [_plain(child, f"{path}[{i}]") for i, child in enumerate(value)]
+        return [_plain(child, f"{path}[{i}]", counter) for i, child in enumerate(value)]
+    return _plain_leaf(value, path)
+
+
+def _plain_leaf(value: Any, path: str) -> Any:
+    if isinstance(value, str) and _SURROGATE.search(value):
+        raise NotJsonError(path, f"{value!r}: must be Unicode text without lone surrogates")
     if isinstance(value, float):
         if not math.isfinite(value):
             raise NotJsonError(path, f"{value}: must be a finite number")

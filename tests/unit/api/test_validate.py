@@ -51,6 +51,10 @@ MODEL = "  model: {uri: 'tiny://llama'}\n"
         ("  algoritm: {}", "spec.algoritm: unknown field; did you mean algorithm?"),
         ("  algorithm: &a {kl: *a}", "file: nested too deeply, or a value that contains itself"),
         (
+            '  image: "\\ud800"',
+            "spec.image: '\\ud800': must be Unicode text without lone surrogates",
+        ),
+        (
             "  rollout: {minReplicas: 3, replicas: 2}",
             "spec.rollout.minReplicas: 3 is more than spec.rollout.replicas 2",
         ),
@@ -59,6 +63,21 @@ MODEL = "  model: {uri: 'tiny://llama'}\n"
 def test_a_wrong_line_is_named_with_its_value(line: str, message: str) -> None:
     (problem, *_) = validate_text(f"{HEAD}{MODEL}{DATA}{line}\n")
     assert str(problem).startswith(message)
+
+
+def test_metadata_is_checked_as_admission_does() -> None:
+    text = f"{HEAD}{MODEL}{DATA}".replace("{name: x}", "{name: x, labels: {a: 1}, anotations: {}}")
+    assert [str(problem) for problem in validate_text(text)] == [
+        "metadata.anotations: unknown field; did you mean annotations?",
+        "metadata.labels.a: 1: must be a text",
+    ]
+
+
+def test_aliases_that_stand_for_billions_of_values_are_refused_at_once() -> None:
+    lines = ["  a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [f"  a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    (problem,) = validate_text(HEAD + "\n".join(lines))
+    assert str(problem).startswith("file: has more than 100000 values")
 
 
 def test_numbers_are_read_as_kubectl_reads_them() -> None:
