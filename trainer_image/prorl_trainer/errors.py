@@ -4,6 +4,18 @@ from typing import ClassVar
 
 from prorl_api.exit_codes import ExitCode
 
+MAX_CAUSE_CHARACTERS = 500
+
+
+def one_line(error: BaseException) -> str:
+    """What a library says, which may be a page, as part of a sentence."""
+    return " ".join(str(error).split())[:MAX_CAUSE_CHARACTERS] or type(error).__name__
+
+
+def last_line(text: str) -> str:
+    """The point of a text that quotes the traceback of another process."""
+    return " ".join(text.strip().rpartition("\n")[2].split())[:MAX_CAUSE_CHARACTERS]
+
 
 class TrainingError(Exception):
     """Base: the run cannot go on as it is. The message is a full sentence for the user."""
@@ -82,7 +94,7 @@ class EngineLostError(TrainingError):
         self.reason = reason
 
     def __str__(self) -> str:
-        return f"Engine {self.engine} is gone: {self.reason}"
+        return f"Engine {self.engine} is gone: {last_line(self.reason)}"
 
 
 class UnauthorizedError(TrainingError):

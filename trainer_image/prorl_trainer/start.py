@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prorl_api.wire import JobDocument
-from transformers import AutoTokenizer
 
 from prorl_trainer import ray_driver
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
 from prorl_trainer.data.source import Prompts
-from prorl_trainer.errors import CheckpointError, ModelError
+from prorl_trainer.errors import CheckpointError
 from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_learner_group
 from prorl_trainer.local_verifier import LocalVerifier
-from prorl_trainer.model.materialise import materialise
+from prorl_trainer.model.materialise import check_context, load_tokenizer, materialise
 from prorl_trainer.observe.tracker import Tracker
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine, start_engine
@@ -52,17 +51,12 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
 
 
 async def model(context: Context, progress: Callable[[str], None]) -> tuple[Path, Any]:
-    """The model's directory and its tokenizer. Raises ModelError."""
+    """The model's directory and its tokenizer. Raises ModelError, ConfigError."""
     progress("Preparing the model")
-    model_dir = await asyncio.to_thread(
-        materialise, context.job.spec, context.directory / "model", progress
-    )
-    try:
-        tokenizer = await asyncio.to_thread(
-            AutoTokenizer.from_pretrained, model_dir, local_files_only=True
-        )
-    except (OSError, ValueError) as error:
-        raise ModelError(f"The tokenizer in {model_dir} cannot be loaded: {error}") from error
+    spec = context.job.spec
+    model_dir = await asyncio.to_thread(materialise, spec, context.directory / "model", progress)
+    tokenizer = await asyncio.to_thread(load_tokenizer, model_dir)
+    check_context(model_dir, spec.algorithm.sampling)
     return model_dir, tokenizer
 
 

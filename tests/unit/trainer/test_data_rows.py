@@ -8,6 +8,7 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_model import Domain
 from prorl_trainer.data.gym import UNSAFE, parse_gym, read_gym
 from prorl_trainer.data.rows import read_file
 from prorl_trainer.data.source import Prompts, encode
@@ -47,6 +48,12 @@ def test_reads_jsonl_and_parquet_alike(tmp_path: Path) -> None:
         pytest.param(b'{"prompt":"p","answer":"a"}\n{"pro', ["row 2", "not JSON"], id="cut off"),
         pytest.param(b'{"prompt": 7, "answer": "a"}', ["row 1", "`prompt`", "7"], id="number"),
         pytest.param(b'{"prompt": "p", "answer": NaN}', ["row 1", "NaN"], id="not a number"),
+        pytest.param(b"[" * 100_000, ["row 1", "not JSON"], id="nested too deeply"),
+        pytest.param(b'{"prompt":"p","answer":{"a":1}}', ["row 1", "`answer`"], id="an object"),
+        pytest.param(
+            b'{"prompt":"p","answer":true}', ["row 1", "`answer`", "True"], id="a boolean"
+        ),
+        pytest.param(b'{"prompt":"p","answer":" "}', ["row 1", "`answer`"], id="blank"),
         pytest.param(b'["p", "a"]', ["row 1", "object"], id="a list"),
         pytest.param(b'{"prompt": "\xff", "answer": "a"}', ["UTF-8"], id="latin-1"),
         pytest.param(b'{"prompt":"p","prompt":"q","answer":"a"}', ["row 1", "prompt"], id="twice"),
@@ -127,3 +134,31 @@ def test_a_text_and_the_same_chat_give_the_same_tokens() -> None:
     tokenizer = build_tokenizer()
     chat = [{"role": "user", "content": "1 + 1"}]
     assert encode(tokenizer, "1 + 1") == encode(tokenizer, chat)
+
+
+def test_bytes_of_a_parquet_file_are_no_answer(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    records = [{"prompt": "p", "answer": b"\xff"}]
+    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
+    with pytest.raises(DataError, match=r"row 1, column `answer`: b'\\xff' must be a"):
+        read_file("a", path)
+
+
+def test_a_chat_that_the_template_refuses_is_named_by_its_row(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = (
+        "{% for m in messages %}{% if m['role'] != 'user' %}"
+        "{{ raise_exception('no system role') }}{% endif %}{% endfor %}"
+    )
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"prompt": [{"role": "system", "content": "s"}], "answer": "1"}')
+    spec = make_spec(SPELL)
+    train = spec.data.train[0].model_copy(update={"uri": f"file://{path}", "domain": Domain.MATH})
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"train": [train]})})
+    with pytest.raises(DataError, match="refuses row 0: no system role"):
+        Prompts(spec, tokenizer).prompt(0)
+
+
+def test_more_items_than_can_be_looked_through_are_refused() -> None:
+    with pytest.raises(DataError, match=r"size is 10000000000, must be from 1 to 1000000"):
+        parse_gym("a", f"{SPELL}&size=10000000000")

@@ -63,6 +63,11 @@ def test_the_saved_tokenizer_round_trips_and_knows_the_instruction(tmp_path: Pat
         ("tiny://llama?warmup=3", ["warmup"]),
         ("tiny://llama?layers=0", ["layers"]),
         ("tiny://llama?wrongShare=1", ["wrongShare"]),
+        ("tiny://llama?warmupSteps=-1", ["warmupSteps", "greater than or equal to 0"]),
+        ("tiny://llama?layers=1000000", ["layers", "less than or equal to 64"]),
+        ("tiny://llama?seed=1e30", ["seed"]),
+        ("tiny://llama?heads=5", ["heads 5", "hidden 64"]),
+        ("tiny://llama?hidden=96&heads=6&hidden=48", ["hidden is given twice"]),
     ],
 )
 def test_a_wrong_tiny_uri_is_refused_by_option(uri: str, words: list[str]) -> None:

@@ -8,9 +8,10 @@ from urllib.parse import parse_qsl, urlsplit
 from reasoning_gym.factory import DATASETS, create_dataset
 
 from prorl_trainer.data.rows import Row, Rows
-from prorl_trainer.errors import DataError
+from prorl_trainer.errors import DataError, one_line
 
 DEFAULT_SIZE = 1000
+MAX_SIZE = 1_000_000
 
 UNSAFE = frozenset(
     {
@@ -61,8 +62,8 @@ def parse_gym(name: str, uri: str) -> GymSource:
         default = 0 if key in ("seed", "size") else fields[key].default
         options[key] = _value(f"Dataset {name}: option {key}", text, default)
     size, seed = options.pop("size", DEFAULT_SIZE), options.pop("seed", 0)
-    if size < 1:
-        raise DataError(f"Dataset {name}: option size is {size}, must be at least 1.")
+    if not 1 <= size <= MAX_SIZE:
+        raise DataError(f"Dataset {name}: option size is {size}, must be from 1 to {MAX_SIZE}.")
     return GymSource(dataset=dataset, size=size, seed=seed, options=tuple(sorted(options.items())))
 
 
@@ -73,13 +74,20 @@ def read_gym(name: str, source: GymSource) -> Rows:
             source.dataset, seed=source.seed, size=source.size, **dict(source.options)
         )
         items[0]
-    except (AssertionError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # a hundred generators, each of which raises what it likes
         raise DataError(
-            f"Dataset {name}: reasoning-gym refuses these options of {source.dataset}: {error}."
+            f"Dataset {name}: reasoning-gym refuses these options of {source.dataset}: "
+            f"{type(error).__name__} {one_line(error)}."
         ) from error
 
     def get(index: int) -> Row:
-        entry = items[index]
+        try:
+            entry = items[index]
+        except Exception as error:  # options may suit one item and not the next
+            raise DataError(
+                f"Dataset {name}: reasoning-gym cannot make item {index} of {source.dataset}: "
+                f"{type(error).__name__} {one_line(error)}."
+            ) from error
         meta = {"dataset": source.dataset, "entry": entry}
         return Row(prompt=entry["question"], answer=entry["answer"], meta=meta)
 

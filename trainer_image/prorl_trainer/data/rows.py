@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from prorl_trainer.errors import DataError
+from prorl_trainer.errors import DataError, one_line
 
 MAX_EXCERPT = 60
 
@@ -63,8 +63,10 @@ def _read_jsonl(name: str, path: Path) -> list[Any]:
                     records.append(_parse(line))
     except UnicodeDecodeError as error:
         raise DataError(f"Dataset {name}: {path} is not UTF-8 at byte {error.start}.") from error
-    except (json.JSONDecodeError, ValueError) as error:
-        raise DataError(f"Dataset {name}: {path} row {number} is not JSON: {error}.") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(
+            f"Dataset {name}: {path} row {number} is not JSON: {one_line(error)}."
+        ) from error
     except OSError as error:
         raise DataError(f"Dataset {name}: {path} cannot be read: {error.strerror}.") from error
     return records
@@ -93,7 +95,9 @@ def _read_parquet(name: str, path: Path) -> list[Any]:
     try:
         records: list[Any] = pyarrow.parquet.read_table(path).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
-        raise DataError(f"Dataset {name}: {path} is no readable parquet file: {error}.") from error
+        raise DataError(
+            f"Dataset {name}: {path} is no readable parquet file: {one_line(error)}."
+        ) from error
     return records
 
 
@@ -110,8 +114,11 @@ def _row(where: str, record: Any) -> Row:
             f"{where}, column `prompt`: {_excerpt(prompt)} must be a non-empty text or a list of "
             "objects with `role` and `content`."
         )
-    if isinstance(answer, float) and not math.isfinite(answer):
-        raise DataError(f"{where}, column `answer`: {answer} must be finite.")
+    if not _is_answer(answer):
+        raise DataError(
+            f"{where}, column `answer`: {_excerpt(answer)} must be a non-empty text or a finite "
+            "number."
+        )
     return Row(prompt=prompt, answer=answer)
 
 
@@ -128,6 +135,13 @@ def _is_prompt(prompt: Any) -> bool:
             for m in prompt
         )
     )
+
+
+def _is_answer(answer: Any) -> bool:
+    if isinstance(answer, str):
+        return bool(answer.strip())
+    is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
+    return is_number and math.isfinite(answer)
 
 
 def _excerpt(value: Any) -> str:

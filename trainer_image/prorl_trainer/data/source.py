@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from jinja2 import TemplateError
 from prorl_api import runtime
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_model import DataSet, Domain, VerifierName
@@ -14,7 +15,7 @@ from prorl_api.spec_model import DataSet, Domain, VerifierName
 from prorl_trainer.data.gym import GymSource, parse_gym, read_gym
 from prorl_trainer.data.order import Order
 from prorl_trainer.data.rows import Row, Rows, read_file
-from prorl_trainer.errors import DataError
+from prorl_trainer.errors import DataError, one_line
 from prorl_trainer.types import Prompt
 
 FINGERPRINT_ROWS = 256
@@ -59,7 +60,13 @@ class Prompts:
         return [self._prompt(dataset, row, -1 - n, n) for n, row in kept]
 
     def _prompt(self, dataset: DataSet, row: Row, ordinal: int, number: int) -> Prompt:
-        token_ids = encode(self._tokenizer, row.prompt)
+        try:
+            token_ids = encode(self._tokenizer, row.prompt)
+        except TemplateError as error:
+            raise DataError(
+                f"Dataset {dataset.name}: the chat template refuses row {number}: "
+                f"{one_line(error)}."
+            ) from error
         if len(token_ids) > self._max_prompt_tokens:
             raise DataError(
                 f"Dataset {dataset.name}: row {number} has {len(token_ids)} prompt tokens, "

@@ -14,7 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
-from prorl_trainer.errors import ModelError
+from prorl_trainer.errors import ModelError, one_line
 
 VOCABULARY_CHUNK = 256
 """Rows of logits that exist at once; the "auto" heuristic of torch is slow at small D."""
@@ -63,11 +63,20 @@ class Policy(nn.Module):
 def load_policy(model_dir: Path, device: torch.device) -> Policy:
     """Loads full-precision weights from a local directory, dropout off. Raises ModelError."""
     try:
-        hf = AutoModelForCausalLM.from_pretrained(
-            model_dir, local_files_only=True, trust_remote_code=False, dtype=torch.float32
+        hf, report = AutoModelForCausalLM.from_pretrained(
+            model_dir,
+            local_files_only=True,
+            trust_remote_code=False,
+            dtype=torch.float32,
+            output_loading_info=True,
         )
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise ModelError(f"The model in {model_dir} cannot be loaded: {error}") from error
+    except Exception as error:  # each of the parsers behind it raises what it likes
+        raise ModelError(f"The model in {model_dir} cannot be loaded: {one_line(error)}") from error
+    missing = sorted(report["missing_keys"])
+    if missing:  # it would be given random ones
+        raise ModelError(
+            f"The model in {model_dir} lacks {len(missing)} tensors, the first is {missing[0]}."
+        )
     policy = Policy(hf).to(device).eval()
     check_policy(policy, device)
     return policy

@@ -1,18 +1,23 @@
 """model.uri -> a local directory with weights, config and tokenizer."""
 
 import hashlib
+import json
 import os
 import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+from jinja2 import TemplateError
 from prorl_api import runtime
 from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_algorithm import SamplingSpec
+from transformers import AutoTokenizer
 
-from prorl_trainer.data.source import fingerprint_of, read_rows
-from prorl_trainer.errors import ModelError
+from prorl_trainer.data.source import encode, fingerprint_of, read_rows
+from prorl_trainer.errors import ConfigError, ModelError, one_line
 from prorl_trainer.model.tiny import Progress, build_tiny, parse_tiny
 
 HF_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
@@ -59,6 +64,40 @@ def check_model(path: Path) -> Path:
     return path
 
 
+def load_tokenizer(model_dir: Path) -> Any:
+    """The tokenizer. Raises ModelError also for one that could not serve a run."""
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(model_dir, local_files_only=True)
+    except Exception as error:  # each of the parsers behind it raises what it likes
+        raise ModelError(
+            f"The tokenizer in {model_dir} cannot be loaded: {one_line(error)}"
+        ) from error
+    if tokenizer.eos_token_id is None:
+        raise ModelError(f"The tokenizer in {model_dir} has no end-of-sequence token.")
+    try:
+        encode(tokenizer, "?")
+    except TemplateError as error:
+        raise ModelError(
+            f"In {model_dir} the chat template refuses a message of a user: {one_line(error)}"
+        ) from error
+    return tokenizer
+
+
+def check_context(model_dir: Path, sampling: SamplingSpec) -> None:
+    """Raises ConfigError if the model cannot hold the longest prompt and completion."""
+    config = json.loads((model_dir / "config.json").read_bytes())
+    context = config.get("max_position_embeddings")
+    scaling = config.get("rope_scaling") or config.get("rope_parameters") or {}
+    if not isinstance(context, int) or "factor" in scaling:
+        return  # only the engine knows
+    prompt, response = sampling.max_prompt_tokens, sampling.max_response_tokens
+    if prompt + response > context:
+        raise ConfigError(
+            f"spec.algorithm.sampling: maxPromptTokens {prompt} + maxResponseTokens {response} are "
+            f"more than the {context} tokens that the model in {model_dir} can hold."
+        )
+
+
 Fill = Callable[[Path], None]
 
 
@@ -86,4 +125,6 @@ def _download(name: str, revision: str, path: Path, progress: Progress) -> None:
     try:
         snapshot_download(name, revision=revision or None, local_dir=path, allow_patterns=HF_FILES)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        raise ModelError(f"The model hf://{name} cannot be downloaded: {error}") from error
+        raise ModelError(
+            f"The model hf://{name} cannot be downloaded: {one_line(error)}"
+        ) from error

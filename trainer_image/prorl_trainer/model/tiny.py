@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 import torch
 import torch.nn.functional as F
-from prorl_api.base import ApiModel, PositiveInt
+from prorl_api.base import ApiModel
 from pydantic import Field, ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
@@ -44,16 +44,17 @@ HEAD_DIM = 32
 class TinySettings(ApiModel):
     """Options of a tiny:// URI."""
 
-    layers: PositiveInt = 3
-    hidden: PositiveInt = 64
-    heads: PositiveInt = 4
-    warmup_steps: int = 400
+    layers: Annotated[int, Field(ge=1, le=64)] = 3
+    hidden: Annotated[int, Field(ge=1, le=4096)] = 64
+    heads: Annotated[int, Field(ge=1, le=64)] = 4
+    """1 or even (there are half as many key-value heads), and a divisor of `hidden`."""
+    warmup_steps: Annotated[int, Field(ge=0, le=1_000_000)] = 400
     """Supervised steps; 0 leaves random weights."""
-    warmup_batch: PositiveInt = 64
+    warmup_batch: Annotated[int, Field(ge=1, le=4096)] = 64
     wrong_share: Annotated[float, Field(ge=0, lt=1)] = 0.25
     """Share of the answers' tokens that are replaced in the last part of the warm-up."""
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 8e-3
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
 
 
 def parse_tiny(uri: str) -> TinySettings:
@@ -61,12 +62,23 @@ def parse_tiny(uri: str) -> TinySettings:
     parts = urlsplit(uri)
     if parts.netloc != "llama":
         raise ModelError(f"Model {uri}: there is no tiny model {parts.netloc!r}, only `llama`.")
+    options: dict[str, str] = {}
+    for name, value in parse_qsl(parts.query, keep_blank_values=True):
+        if name in options:
+            raise ModelError(f"Model {uri}: option {name} is given twice.")
+        options[name] = value
     try:
-        return TinySettings.model_validate(dict(parse_qsl(parts.query)))
+        settings = TinySettings.model_validate(options)
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(p) for p in first["loc"])
         raise ModelError(f"Model {uri}: option {field}: {first['msg']}.") from error
+    if settings.hidden % settings.heads or settings.heads % max(1, settings.heads // 2):
+        raise ModelError(
+            f"Model {uri}: heads {settings.heads} must be 1 or even, and divide hidden "
+            f"{settings.hidden}."
+        )
+    return settings
 
 
 def _common_prefix(texts: Sequence[str]) -> str:

@@ -104,7 +104,7 @@ class EnginePool(Generic[E]):
                 self._deaths = 0
                 return completions
             except EngineLostError as error:
-                log.warning("engine=%s lost, its requests are drawn again: %s", name, error)
+                log.warning("engine=%s lost, its requests are drawn again: %s", name, error.reason)
                 self._lose(name, error)
             finally:
                 if name in self._load:
@@ -131,7 +131,9 @@ class EnginePool(Generic[E]):
             try:
                 await self._send([self._engines[name] for name in names])
             except EngineLostError as error:
-                log.warning("engine=%s lost while it was sent weights: %s", error.engine, error)
+                log.warning(
+                    "engine=%s lost while it was sent weights: %s", error.engine, error.reason
+                )
                 self._lose(error.engine, error)
                 continue
             for name in names:
@@ -198,7 +200,7 @@ class EnginePool(Generic[E]):
             if engine.name in self._engines:
                 self._loaded.add(engine.name)
         except EngineLostError as error:
-            log.warning("engine=%s did not start: %s", engine.name, error)
+            log.warning("engine=%s did not start: %s", engine.name, error.reason)
             self._lose(engine.name, error)
         finally:
             self._changed.set()
