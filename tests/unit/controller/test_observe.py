@@ -1,0 +1,273 @@
+"""From watched objects to the snapshot: what a pod's status means, and whose word is younger."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from controller_builders import (
+    NOW,
+    ROLLOUT,
+    TRAINER,
+    UID,
+    ago,
+    make_job,
+    make_pod_view,
+    make_status,
+    stored_form,
+)
+from prorl_api.job import parse_job
+from prorl_operator.build.ledger import ANNOTATION, Ledger
+from prorl_operator.kube.observe import (
+    LAG_LIMIT,
+    describe_invalid,
+    expire_answers,
+    generation_of,
+    is_deleting,
+    newer,
+    observe_children,
+    observe_pods,
+    owner_uid,
+    parse_pod,
+    parse_status,
+)
+from prorl_operator.memory import JobMemory
+from prorl_operator.plan.observed import PodView
+from pydantic import ValidationError
+
+LABELS = {"prorl.dev/role": "trainer", "prorl.dev/index": "0", "prorl.dev/incarnation": "2"}
+OWNER = {"uid": UID, "controller": True, "kind": "ProRLJob", "name": "q"}
+AT = datetime(2026, 1, 1, 11, tzinfo=UTC)
+
+
+def body(status: dict[str, Any] | None = None, **meta: Any) -> dict[str, Any]:
+    metadata = {"name": "q-trainer-0-2", "uid": "u", "labels": LABELS, "ownerReferences": [OWNER]}
+    return {"kind": "Pod", "metadata": metadata | meta, "status": status or {}}
+
+
+def parsed(status: dict[str, Any] | None = None, **meta: Any) -> PodView:
+    view = parse_pod(body(status, **meta))
+    assert view is not None
+    return view
+
+
+def container(state: dict[str, Any], name: str = "main") -> dict[str, Any]:
+    return {"containerStatuses": [{"name": "sidecar"}, {"name": name, "state": state}]}
+
+
+def condition(kind: str, status: str = "True", **values: str) -> dict[str, Any]:
+    return {"conditions": [{"type": kind, "status": status, **values}]}
+
+
+def test_a_pod_without_status_is_pending() -> None:
+    view = parsed(None, creationTimestamp="2026-01-01T11:00:00Z")
+    assert view == PodView(
+        name="q-trainer-0-2", uid="u", owner_uid=UID, slot=TRAINER, incarnation=2, created_at=AT
+    )
+
+
+def test_a_running_pod_is_read() -> None:
+    status = {"phase": "Running", "podIP": "10.0.0.1", **condition("Ready")}
+    view = parsed(status | container({"running": {"startedAt": "2026-01-01T11:00:00Z"}}))
+    assert (view.phase, view.ip, view.ready, view.started_at) == ("Running", "10.0.0.1", True, AT)
+    assert not parsed(status | condition("Ready", "False")).ready
+
+
+def test_an_ended_container_is_read() -> None:
+    ended = {
+        "exitCode": 0, "reason": "Completed", "message": "done",
+        "startedAt": "2026-01-01T11:00:00Z", "finishedAt": "2026-01-01T11:00:30Z",
+    }  # fmt: skip
+    view = parsed({"phase": "Succeeded", **container({"terminated": ended})})
+    assert (view.exit_code, view.exit_reason, view.exit_message) == (0, "Completed", "done")
+    assert (view.started_at, view.finished_at) == (AT, AT + timedelta(seconds=30))
+
+
+def test_the_end_of_another_container_is_not_the_pods() -> None:
+    view = parsed(container({"terminated": {"exitCode": 3}}, name="other"))
+    assert view.exit_code is None
+
+
+def test_a_pod_that_the_kubelet_refused_has_no_code_but_a_reason() -> None:
+    view = parsed({"phase": "Failed", "reason": "UnexpectedAdmissionError"})
+    assert (view.exit_code, view.exit_reason) == (None, "UnexpectedAdmissionError")
+    assert not view.disrupted
+
+
+@pytest.mark.parametrize(
+    ("status", "disrupted"),
+    [
+        (condition("DisruptionTarget"), True),
+        (condition("DisruptionTarget", "False"), False),
+        ({"reason": "Evicted"}, True),
+        ({"reason": "Preempting"}, True),
+        ({"reason": "Terminated"}, True),
+        ({"reason": "NodeShutdown"}, True),
+        ({"reason": "OOMKilled"}, False),
+        ({}, False),
+    ],
+    ids=["target", "no target", "evicted", "preempted", "terminated", "shutdown", "oom", "none"],
+)
+def test_a_disruption_is_told_from_a_failure(status: dict[str, Any], disrupted: bool) -> None:
+    assert parsed({"phase": "Failed", **status}).disrupted is disrupted
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"status": "False", "reason": "Unschedulable", "message": "0/3 nodes"}, "0/3 nodes"),
+        ({"status": "False", "reason": "SchedulingGated", "message": "gated"}, ""),
+        ({"status": "True", "reason": "Unschedulable", "message": "0/3 nodes"}, ""),
+    ],
+)
+def test_only_a_pod_that_fits_nowhere_is_unschedulable(
+    values: dict[str, str], message: str
+) -> None:
+    assert parsed(condition("PodScheduled", **values)).unschedulable == message
+
+
+def test_a_waiting_container_says_why() -> None:
+    waiting = {"reason": "ErrImagePull", "message": "no such host"}
+    view = parsed(container({"waiting": waiting}))
+    assert (view.waiting_reason, view.waiting_message) == ("ErrImagePull", "no such host")
+
+
+def test_deletion_node_loss_and_tally_are_read() -> None:
+    tally = Ledger(restarts=3).dumps()
+    view = parsed(
+        {"reason": "NodeLost"},
+        deletionTimestamp="2026-01-01T11:00:00+00:00",
+        annotations={ANNOTATION: tally},
+    )
+    assert (view.deletion_at, view.node_lost, view.ledger) == (AT, True, Ledger(restarts=3))
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        None, {}, {**LABELS, "prorl.dev/role": "poet"}, {**LABELS, "prorl.dev/index": "x"},
+        {**LABELS, "prorl.dev/incarnation": "x"},
+        {key: LABELS[key] for key in list(LABELS)[:2]},
+    ],
+)  # fmt: skip
+def test_a_pod_without_our_labels_is_none_of_ours(labels: dict[str, str] | None) -> None:
+    assert parse_pod(body(labels=labels)) is None
+
+
+def test_the_owner_is_the_one_that_controls() -> None:
+    other = {"uid": "other", "kind": "X"}
+    assert owner_uid(body(ownerReferences=[other, OWNER])) == UID
+    assert owner_uid(body(ownerReferences=[other])) == ""
+    assert owner_uid(body(ownerReferences=None)) == ""
+
+
+def memory(**values: Any) -> JobMemory:
+    return JobMemory(uid=UID, **values)
+
+
+def test_pods_of_an_earlier_job_of_this_name_are_not_the_jobs() -> None:
+    pods = [make_pod_view(), make_pod_view(ROLLOUT, owner_uid="earlier")]
+    assert [pod.slot for pod in observe_pods(pods, memory())] == [TRAINER]
+
+
+def test_a_pod_that_the_watch_does_not_show_yet_is_there() -> None:
+    mine, old = make_pod_view(TRAINER, 2, phase="Pending"), make_pod_view(ROLLOUT)
+    known = memory(created={mine.name: (mine, NOW)})
+    assert observe_pods([old], known) == (old, mine)
+    shown = make_pod_view(TRAINER, 2)
+    assert observe_pods([shown], known) == (shown,)
+    assert known.created == {}
+
+
+def test_a_pod_that_we_have_deleted_is_leaving_until_it_is_gone() -> None:
+    pod = make_pod_view()
+    known = memory(deleted={pod.uid: NOW, "gone": NOW})
+    (seen,) = observe_pods([pod], known)
+    assert seen.deletion_at == NOW
+    assert known.deleted == {pod.uid: NOW}
+    (told,) = observe_pods([make_pod_view(deletion_at=ago(5))], known)
+    assert told.deletion_at == ago(5)
+
+
+def test_incarnations_are_remembered_after_their_pods_are_gone() -> None:
+    known = memory()
+    observe_pods([make_pod_view(TRAINER, 4)], known)
+    observe_pods([make_pod_view(TRAINER, 2)], known)
+    assert known.incarnations == {TRAINER: 4}
+
+
+def config(version: int, **values: Any) -> dict[str, Any]:
+    return {
+        "kind": "ConfigMap",
+        "metadata": {"name": "c", "resourceVersion": str(version)},
+    } | values
+
+
+CHILD = ("ConfigMap", "c")
+
+
+@pytest.mark.parametrize(
+    ("watched", "ours", "remembered"),
+    [(None, True, True), (9, True, True), (10, False, False), (100, False, False)],
+)
+def test_our_own_write_counts_until_the_watch_has_caught_up(
+    watched: int | None, ours: bool, remembered: bool
+) -> None:
+    answer = config(10)
+    shown = None if watched is None else config(watched)
+    known = memory(answers={CHILD: (answer, NOW)})
+    assert newer(shown, *CHILD, known) is (answer if ours else shown)
+    assert (CHILD in known.answers) is remembered
+
+
+def test_what_nobody_wrote_is_as_the_watch_shows_it() -> None:
+    assert newer(None, *CHILD, memory()) is None
+    shown = config(3)
+    assert newer(shown, *CHILD, memory()) is shown
+
+
+def test_children_are_those_of_the_watch_and_those_just_written() -> None:
+    service = {"kind": "Service", "metadata": {"name": "s", "resourceVersion": "1"}}
+    job = {"kind": "ProRLJob", "metadata": {"name": "q", "resourceVersion": "9"}}
+    known = memory(answers={CHILD: (config(5), NOW), ("ProRLJob", "q"): (job, NOW)})
+    found = observe_children([service], known)
+    assert found == {("Service", "s"): service, CHILD: config(5)}
+
+
+@pytest.mark.parametrize(("late", "kept"), [(timedelta(0), True), (timedelta(seconds=1), False)])
+def test_what_the_watch_never_shows_is_not_believed_for_long(late: timedelta, kept: bool) -> None:
+    pod = make_pod_view()
+    at = NOW - LAG_LIMIT - late
+    known = memory(answers={CHILD: (config(1), at)}, created={pod.name: (pod, at)})
+    expire_answers(known, NOW)
+    assert (CHILD in known.answers) is kept
+    assert (pod.name in known.created) is kept
+
+
+def test_a_status_that_we_wrote_is_read_back() -> None:
+    status = make_status()
+    text = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert parse_status({"status": text}) == stored_form(status)
+
+
+@pytest.mark.parametrize("job", [{}, {"status": None}, {"status": {}}, {"status": {"phase": "?"}}])
+def test_a_status_that_is_not_ours_is_none(job: dict[str, Any]) -> None:
+    assert parse_status(job) is None
+
+
+def test_a_job_that_cannot_be_read_names_its_fields() -> None:
+    manifest = make_job().model_dump(mode="json", by_alias=True)
+    manifest["spec"] |= {"newField": 1, "trainer": {"replicas": "many"}}
+    with pytest.raises(ValidationError) as caught:
+        parse_job(manifest)
+    said = describe_invalid(caught.value)
+    assert said.startswith("This operator cannot read the job: ")
+    assert "spec.trainer.replicas: " in said
+    assert "spec.newField: " in said
+
+
+def test_generation_and_deletion_are_read() -> None:
+    assert generation_of(make_job(generation=4)) == 4
+    assert generation_of({"metadata": {"generation": 5}}) == 5
+    assert generation_of({"metadata": {}}) == 0
+    assert is_deleting({"metadata": {"deletionTimestamp": "x"}})
+    assert not is_deleting({"metadata": {}})
