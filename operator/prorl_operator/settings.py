@@ -40,7 +40,8 @@ class Settings:
 def parse_settings(arguments: list[str]) -> Settings:
     """Every flag may come from PRORL_OPERATOR_<FLAG>. Raises SettingsError."""
     options = _parser().parse_args(arguments)
-    listed = [name for text in options.namespace or [] for name in text.split(",")]
+    given = options.namespace or [_env("namespace") or ""]
+    listed = [name for text in given for name in text.split(",")]
     namespaces = tuple(sorted({name.strip() for name in listed if name.strip()}))
     return Settings(
         namespaces=namespaces,
@@ -66,18 +67,21 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Every flag may also be given as an environment variable PRORL_OPERATOR_FLAG.",
     )
     add = parser.add_argument
-    listed = _env("namespace")
     add(
         "--namespace",
         action="append",
-        default=[listed] if listed else None,
         help="watch this namespace only; may be repeated or hold a list (default: all)",
     )
     add("--image", default=_env("image", DEFAULT_IMAGE), help="trainer image of jobs without one")
     add("--key-file", type=Path, default=_env("key_file"), help="key for the tokens of jobs")
     add("--workers", type=_positive, default=_env("workers", "8"), help="reconciles at once")
     add("--metrics-port", type=int, default=_env("metrics_port", "8080"))
-    add("--no-leader-election", action="store_true", help="only for one instance")
+    add(
+        "--no-leader-election",
+        action="store_true",
+        default=(_env("no_leader_election") or "").lower() in ("1", "true", "yes"),
+        help="only for one instance",
+    )
     add(
         "--leader-election-namespace",
         default=_env("leader_election_namespace", _own_namespace()),
