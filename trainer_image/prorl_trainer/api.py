@@ -66,7 +66,7 @@ def _authorized(token: str) -> Middleware:
 
     @web.middleware
     async def middleware(request: web.Request, handler: Handler) -> web.StreamResponse:
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         if request.path.startswith("/v1/") and not hmac.compare_digest(given, expected):
             return web.json_response(WRONG_TOKEN, status=401)
         return await handler(request)

@@ -52,7 +52,7 @@ class Service:
     def _authorized(self, request: web.Request) -> bool:
         if self._token is None:
             return True
-        given = request.headers.get("Authorization", "").encode()
+        given = request.headers.get("Authorization", "").encode(errors="surrogateescape")
         return hmac.compare_digest(given, f"Bearer {self._token}".encode())
 
     async def _healthz(self, _: web.Request) -> web.Response:
