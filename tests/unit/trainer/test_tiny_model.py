@@ -2,12 +2,13 @@
 
 import hashlib
 import json
+import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from prorl_api.job import ProRLJobSpec
-from prorl_trainer.errors import ModelError
+from prorl_trainer.errors import ModelError, StorageError
 from prorl_trainer.model.materialise import check_model, materialise
 from prorl_trainer.model.tiny import build_tokenizer, parse_tiny
 from transformers import AutoTokenizer
@@ -93,6 +94,23 @@ def test_a_model_with_code_of_its_own_is_refused(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"")
     with pytest.raises(ModelError, match="auto_map"):
         check_model(tmp_path)
+
+
+def test_a_cache_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(StorageError, match=r"cannot be written to .*Not a directory"):
+        build(tmp_path / "file")
+
+
+def test_a_disk_that_fills_while_a_model_is_saved_is_a_storage_error(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
+    try:
+        with pytest.raises(StorageError, match=r"tiny model cannot be written to .*too large"):
+            build(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_an_unreachable_hub_is_a_model_error(

@@ -46,7 +46,7 @@ def parse_gym(name: str, uri: str) -> GymSource:
     if dataset not in DATASETS:
         raise DataError(
             f"Dataset {name}: reasoning-gym has no dataset {dataset!r}"
-            f"{_close(dataset, list(DATASETS))}."
+            f"{_close(dataset, list(DATASETS))}"
         )
     if dataset in UNSAFE:
         raise DataError(
@@ -58,7 +58,7 @@ def parse_gym(name: str, uri: str) -> GymSource:
     for key, text in parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True):
         if key not in fields:
             known = [k for k in fields if k not in ("seed", "size")]
-            raise DataError(f"Dataset {name}: {dataset} has no option {key!r}{_close(key, known)}.")
+            raise DataError(f"Dataset {name}: {dataset} has no option {key!r}{_close(key, known)}")
         default = 0 if key in ("seed", "size") else fields[key].default
         options[key] = _value(f"Dataset {name}: option {key}", text, default)
     size, seed = options.pop("size", DEFAULT_SIZE), options.pop("seed", 0)
@@ -112,4 +112,4 @@ def _value(where: str, text: str, default: Any) -> Any:
 
 def _close(word: str, known: list[str]) -> str:
     matches = difflib.get_close_matches(word, known, n=3)
-    return f"; did you mean {' or '.join(matches)}?" if matches else ""
+    return f"; did you mean {' or '.join(matches)}?" if matches else "."

@@ -118,12 +118,15 @@ class Learner:
             dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
             return ShardFiles(files=_hash_files(Path(directory), self._settings.rank))
         except OSError as error:
-            raise StorageError(f"The shards cannot be written to {directory}: {error}") from error
+            raise StorageError(
+                f"The shards cannot be written to {directory}: {error}. The last checkpoint stands."
+            ) from error
         except CheckpointException as error:
             for rank, (cause, _) in sorted(error.failures.items()):
                 if isinstance(cause, OSError):
                     raise StorageError(
-                        f"Rank {rank} cannot write its shards to {directory}: {cause}"
+                        f"Rank {rank} cannot write its shards to {directory}: {cause}. "
+                        "The last checkpoint stands."
                     ) from error
             raise
 

@@ -1,5 +1,6 @@
 """model.uri -> a local directory with weights, config and tokenizer."""
 
+import errno
 import hashlib
 import json
 import os
@@ -17,15 +18,17 @@ from prorl_api.spec_algorithm import SamplingSpec
 from transformers import AutoTokenizer
 
 from prorl_trainer.data.source import encode, fingerprint_of, read_rows
-from prorl_trainer.errors import ConfigError, ModelError, one_line
+from prorl_trainer.errors import ConfigError, ModelError, StorageError, one_line
 from prorl_trainer.model.tiny import Progress, build_tiny, parse_tiny
 
+DISK_FAULTS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 HF_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 """Weights as safetensors only: nothing that is unpickled, no code."""
 
 
 def materialise(spec: ProRLJobSpec, directory: Path, progress: Progress) -> Path:
-    """The model's local directory; `directory` is filled once and reused. Raises ModelError."""
+    """The model's local directory; `directory` is filled once and reused. Raises ModelError,
+    StorageError."""
     parts = urlsplit(spec.model.uri)
     if parts.scheme == "file":
         return check_model(Path(parts.path))
@@ -105,13 +108,13 @@ def _once(target: Path, fill: Fill) -> Path:
     """Fills a temporary directory and renames it: complete or absent, whoever else tries too."""
     if not target.is_dir():
         temporary = target.with_name(f"{target.name}.tmp-{uuid.uuid4().hex[:8]}")
-        temporary.mkdir(parents=True)
         try:
+            temporary.mkdir(parents=True)
             fill(temporary)
             temporary.rename(target)
         except OSError as error:
             if not target.is_dir():
-                raise ModelError(f"The model cannot be written to {target}: {error}") from error
+                raise StorageError(f"The model cannot be written to {target}: {error}") from error
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
     return check_model(target)
@@ -125,6 +128,8 @@ def _download(name: str, revision: str, path: Path, progress: Progress) -> None:
     try:
         snapshot_download(name, revision=revision or None, local_dir=path, allow_patterns=HF_FILES)
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        if getattr(error, "errno", None) in DISK_FAULTS:
+            raise  # not the model's fault
         raise ModelError(
             f"The model hf://{name} cannot be downloaded: {one_line(error)}"
         ) from error

@@ -23,7 +23,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from prorl_trainer.data.rows import Rows
 from prorl_trainer.data.source import encode, prompt_text
-from prorl_trainer.errors import ModelError
+from prorl_trainer.errors import ModelError, StorageError, one_line
 
 Progress = Callable[[str], None]
 Example = tuple[tuple[int, ...], tuple[int, ...]]
@@ -157,8 +157,13 @@ def build_tiny(
         _warm_up(model, tokenizer, settings, sets, progress)
     finally:
         torch.set_num_threads(threads)
-    model.save_pretrained(directory)
-    tokenizer.save_pretrained(directory)
+    try:
+        model.save_pretrained(directory)
+        tokenizer.save_pretrained(directory)
+    except Exception as error:  # safetensors and tokenizers have their own for a full disk
+        raise StorageError(
+            f"The tiny model cannot be written to {directory}: {one_line(error)}"
+        ) from error
 
 
 def _warm_up(
