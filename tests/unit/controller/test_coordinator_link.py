@@ -15,6 +15,11 @@ from prorl_operator.link.coordinator import LONGEST_DOCUMENT, CoordinatorLink, T
 KEY = ("team", "q")
 TARGET = Target(uid=UID, ip="127.0.0.1", token="t")
 GOOD = make_document()
+LATER = (
+    make_document(progress=Progress(step=8, total_steps=2000, kl=0.01))
+    .model_dump_json(by_alias=True)
+    .encode()
+)
 
 
 class ScriptedCoordinator:
@@ -45,10 +50,15 @@ class ScriptedCoordinator:
             await self.asked.wait_for(lambda: self.looks >= looks)
 
 
+async def answer_later(_: web.Request) -> web.Response:
+    return web.Response(body=LATER)
+
+
 @asynccontextmanager
 async def looking_at(coordinator: ScriptedCoordinator) -> AsyncIterator[tuple[Any, list[Any]]]:
     app = web.Application()
     app.router.add_get("/v1/status", coordinator.handle)
+    app.router.add_get("/elsewhere", answer_later)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -68,23 +78,22 @@ async def test_a_job_that_nobody_has_looked_at_has_no_document() -> None:
 
 
 async def test_only_what_has_changed_wakes_the_job() -> None:
-    later = make_document(progress=Progress(step=8, total_steps=2000))
-    coordinator = ScriptedCoordinator(GOOD, GOOD, GOOD, later)
+    coordinator = ScriptedCoordinator(GOOD, GOOD, GOOD, LATER)
     async with looking_at(coordinator) as (link, changes):
         await coordinator.was_asked(6)
         assert changes == [KEY, KEY]
-        assert link.document(KEY) == later
+        assert link.document(KEY) == StatusDocument.model_validate_json(LATER)
 
 
 BAD: dict[str, StatusDocument | web.Response | bytes] = {
     "another job": make_document(job_uid="another"),
-    "refused": web.Response(status=401, body=GOOD.model_dump_json(by_alias=True)),
-    "elsewhere": web.Response(status=302, headers={"Location": "/v1/status"}),
+    "refused": web.Response(status=401, body=LATER),
+    "elsewhere": web.Response(status=302, headers={"Location": "/elsewhere"}),
     "garbage": b"{",
     "not a document": b'{"jobUid": "job-uid"}',
-    "unknown field": GOOD.model_dump_json(by_alias=True)[:-1].encode() + b', "x": 1}',
-    "not a number": GOOD.model_dump_json(by_alias=True).replace("0.01", "NaN").encode(),
-    "endless": GOOD.model_dump_json(by_alias=True).encode() + b" " * LONGEST_DOCUMENT,
+    "unknown field": LATER[:-1] + b', "x": 1}',
+    "not a number": LATER.replace(b"0.01", b"NaN"),
+    "endless": LATER + b" " * LONGEST_DOCUMENT,
 }
 
 
