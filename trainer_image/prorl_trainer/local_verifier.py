@@ -1,6 +1,7 @@
 """Local mode: the verification service as a process on this machine."""
 
 import asyncio
+import logging
 import os
 import socket
 import sys
@@ -8,36 +9,48 @@ from pathlib import Path
 
 import aiohttp
 
+from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.context import LOOPBACK
-from prorl_trainer.errors import VerifierError
+from prorl_trainer.errors import TrainingError, VerifierError
+
+log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 
 
 class LocalVerifier:
-    """Starts `python -m prorl_verifier` on a free loopback port and ends it."""
+    """Keeps `python -m prorl_verifier` running on a free loopback port until it is closed."""
 
     def __init__(self, token_file: Path, timeout_seconds: int, log_file: Path) -> None:
         self._token_file = token_file
         self._timeout_seconds = timeout_seconds
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
-        self.url = ""
+        self._keeper: asyncio.Task[None] | None = None
+        self._port = _free_port()
+        self.url = f"http://{LOOPBACK}:{self._port}"
 
     async def start(self) -> None:
-        """Returns when the service is ready. Raises VerifierError."""
-        port = _free_port()
-        self.url = f"http://{LOOPBACK}:{port}"
+        """Returns when the service is ready. Raises VerifierError, StorageError."""
+        await self._launch()
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def _launch(self) -> None:
         command = [
-            sys.executable, "-m", "prorl_verifier", "--host", LOOPBACK, "--port", str(port),
+            sys.executable, "-m", "prorl_verifier", "--host", LOOPBACK, "--port", str(self._port),
             "--workers", str(max(1, (os.cpu_count() or 2) // 2)),
             "--timeout-seconds", str(self._timeout_seconds),
-            "--token-file", str(self._token_file),
+            "--token-file", str(self._token_file), "--until-stdin-closes",
         ]  # fmt: skip
-        with self._log_file.open("ab") as log:
-            # Its own session: a Ctrl-C must not end it before the last batch is judged.
+        with storage_errors(self._log_file), self._log_file.open("ab") as output:
+            # Its own session: a Ctrl-C must not end it before the last batch is judged. The end of
+            # this process, however it comes, closes its stdin.
             self._process = await asyncio.create_subprocess_exec(
-                *command, stdout=log, stderr=log, start_new_session=True
+                *command,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
             )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -61,8 +74,21 @@ class LocalVerifier:
             f"The verifier ended with code {process.returncode}; see {self._log_file}."
         )
 
+    async def _keep(self) -> None:
+        """Starts the service again when it dies; the client is patient meanwhile."""
+        while self._process is not None:
+            code = await self._process.wait()
+            log.warning("verifier ended with code %s, it is started again", code)
+            try:
+                await self._launch()
+            except TrainingError as error:
+                log.error("verifier: %s", error)
+
     async def close(self) -> None:
         """Ends the service."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            await asyncio.wait({self._keeper})
         if self._process is not None and self._process.returncode is None:
             self._process.terminate()
             await self._process.wait()

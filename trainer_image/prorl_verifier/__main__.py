@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 from aiohttp import web
 
@@ -17,6 +18,8 @@ from prorl_verifier.service import Service
 log = logging.getLogger("prorl_verifier")
 
 DRAIN_SECONDS = 25.0
+UNAUTHORIZED = 20
+"""prorl_api.exit_codes has the meaning of it."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +31,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--timeout-seconds", type=float, default=10.0, help="limit of one verdict")
     parser.add_argument("--max-queue", type=int, default=100_000, help="items that may wait")
     parser.add_argument("--token-file", type=Path, help="file with the bearer token")
+    parser.add_argument(
+        "--until-stdin-closes", action="store_true", help="end when the starting process does"
+    )
     parser.add_argument(
         "--insecure-no-token", action="store_true", help="answer everyone; for tests"
     )
@@ -48,14 +54,27 @@ async def _run(arguments: argparse.Namespace, token: str | None) -> None:
     await web.TCPSite(runner, arguments.host, arguments.port).start()
     pool.open()
     stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        loop.add_signal_handler(number, stop.set)
+    if arguments.until_stdin_closes:
+
+        def stdin_closed() -> None:
+            loop.remove_reader(sys.stdin)
+            stop.set()
+
+        loop.add_reader(sys.stdin, stdin_closed)
     log.info("serving on %s:%d, workers=%d", arguments.host, arguments.port, arguments.workers)
     await stop.wait()
     log.info("stopping: finishing accepted batches")
     service.draining = True
     await runner.cleanup()
     await pool.close()
+
+
+def _refuse(text: str) -> NoReturn:
+    print(text, file=sys.stderr)
+    sys.exit(UNAUTHORIZED)
 
 
 def main() -> None:
@@ -67,9 +86,9 @@ def main() -> None:
         try:
             token = arguments.token_file.read_text().strip() if arguments.token_file else ""
         except OSError as error:
-            sys.exit(f"--token-file {arguments.token_file}: {error.strerror}")
+            _refuse(f"--token-file {arguments.token_file}: {error.strerror}")
         if not token:
-            sys.exit("--token-file: must name a file with a token (or use --insecure-no-token)")
+            _refuse("--token-file: must name a file with a token (or use --insecure-no-token)")
     asyncio.run(_run(arguments, token))
 
 

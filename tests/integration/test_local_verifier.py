@@ -1,0 +1,108 @@
+"""The verification service of local mode, as the process that it is."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import psutil
+import pytest
+from prorl_trainer.errors import UnauthorizedError, VerifierError
+from prorl_trainer.local_verifier import LocalVerifier
+from prorl_trainer.types import Completion, FinishReason, Prompt, Verdict
+from prorl_trainer.verify.client import VerifierClient
+
+PROMPT = Prompt(
+    ordinal=0, set_name="a", domain="math", verifier="math-verify", text="1+1?",
+    token_ids=(1,), answer="2", meta={},
+)  # fmt: skip
+
+
+def make_completion(text: str) -> Completion:
+    return Completion(
+        request_id=f"r-{text}", token_ids=(1,), mask=(True,), logprobs=(-1.0,),
+        finish_reason=FinishReason.STOP, weight_versions=("1",), text=text,
+    )  # fmt: skip
+
+
+@pytest.fixture
+async def service(tmp_path: Path) -> AsyncIterator[LocalVerifier]:
+    (tmp_path / "token").write_text("secret")
+    service = LocalVerifier(tmp_path / "token", 10, tmp_path / "verifier.log")
+    await service.start()
+    yield service
+    await service.close()
+
+
+async def judge(service: LocalVerifier, token: str = "secret") -> tuple[Verdict, ...]:
+    client = VerifierClient(service.url, token, budget_s=60)
+    try:
+        return await client.verify(PROMPT, [make_completion("2"), make_completion("3")])
+    finally:
+        await client.close()
+
+
+def processes_of(directory: Path) -> list[psutil.Process]:
+    """The services that read their token there."""
+    found = psutil.process_iter(["cmdline"])
+    return [p for p in found if str(directory / "token") in (p.info["cmdline"] or [])]
+
+
+async def test_a_killed_service_is_started_again_and_judges(
+    service: LocalVerifier, tmp_path: Path
+) -> None:
+    (first,) = processes_of(tmp_path)
+    first.kill()
+    assert [verdict.score for verdict in await judge(service)] == [1.0, 0.0]
+    (second,) = processes_of(tmp_path)
+    assert second.pid != first.pid
+
+
+async def test_another_token_ends_at_once(service: LocalVerifier) -> None:
+    with pytest.raises(UnauthorizedError, match="The verifier refuses the job's token"):
+        await judge(service, token="other")
+
+
+async def test_nothing_is_left_of_a_closed_service(tmp_path: Path, service: LocalVerifier) -> None:
+    (process,) = processes_of(tmp_path)
+    family = [process, *process.children(recursive=True)]
+    await service.close()
+    assert psutil.wait_procs(family, timeout=10)[1] == []
+
+
+def test_the_service_ends_with_the_process_that_started_it(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    program = textwrap.dedent(f"""
+        import asyncio, pathlib, signal
+        from prorl_trainer.local_verifier import LocalVerifier
+        async def main():
+            here = pathlib.Path({str(tmp_path)!r})
+            await LocalVerifier(here / "token", 10, here / "verifier.log").start()
+            print("ready", flush=True)
+            signal.pause()
+        asyncio.run(main())
+    """)
+    paths = os.pathsep.join(path for path in sys.path if path)
+    owner = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "PYTHONPATH": paths},
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert owner.stdout is not None
+    assert owner.stdout.readline() == "ready\n"
+    (process,) = processes_of(tmp_path)
+    family = [process, *process.children(recursive=True)]
+    owner.send_signal(signal.SIGKILL)
+    owner.communicate()
+    assert psutil.wait_procs(family, timeout=30)[1] == []
+
+
+async def test_a_service_that_cannot_start_names_its_log(tmp_path: Path) -> None:
+    service = LocalVerifier(tmp_path / "no-token", 10, tmp_path / "verifier.log")
+    with pytest.raises(VerifierError, match=r"ended with code 20; see .*verifier\.log"):
+        await service.start()
+    assert "no-token" in (tmp_path / "verifier.log").read_text()
+    await asyncio.wait_for(service.close(), 5)
