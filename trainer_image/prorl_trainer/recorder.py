@@ -92,8 +92,10 @@ class Recorder:
 
     def end(self, state: RunState) -> None:
         """This attempt has ended, for whatever reason."""
-        self._tracker.record("end", state.step, {}, time.time())
-        self._tracker.close()
+        try:
+            self._tracker.record("end", state.step, {}, time.time())
+        finally:
+            self._tracker.close()
 
     def _progress(self, state: RunState, values: dict[str, float]) -> Progress:
         return Progress(

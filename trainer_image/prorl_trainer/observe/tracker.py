@@ -1,14 +1,19 @@
 """What stays of a run: metrics.jsonl and TensorBoard events, appended across attempts."""
 
 import json
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
 from prorl_api.wire import MetricsRecord
-from tensorboardX import SummaryWriter
+from tensorboardX.event_file_writer import EventsWriter
+from tensorboardX.proto.event_pb2 import Event, SessionLog
+from tensorboardX.summary import scalar
 
-from prorl_trainer.errors import StorageError
+from prorl_trainer.errors import StorageError, one_line
+
+log = logging.getLogger(__name__)
 
 Kind = Literal["step", "validation", "reset", "checkpoint", "start", "end"]
 Values = Mapping[str, float | int | str | None]
@@ -21,15 +26,16 @@ class Tracker:
         self._attempt = attempt
         try:
             directory.mkdir(parents=True, exist_ok=True)
-            path = directory / "metrics.jsonl"
+            path = self._path = directory / "metrics.jsonl"
             complete = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
             self._file = path.open("a", encoding="utf-8")
             if not complete:  # a crash has cut the last line
                 self._file.write("\n")
-            # TensorBoard hides events of later steps, which a crash may have left behind.
-            self._events = SummaryWriter(str(directory / "tensorboard"), purge_step=step + 1)
+            self._events = _open_events(directory / "tensorboard", attempt, step + 1)
         except OSError as error:
-            raise StorageError(f"{directory} cannot be written: {error.strerror}.") from error
+            raise StorageError(
+                f"{directory} cannot be written: {error.strerror}. The last checkpoint stands."
+            ) from error
 
     def record(self, kind: Kind, step: int, values: Values, now: float) -> None:
         """Appends a record; numbers also go to TensorBoard under kind/name."""
@@ -41,12 +47,32 @@ class Tracker:
             self._file.flush()
             for name, value in values.items():
                 if isinstance(value, int | float):
-                    self._events.add_scalar(f"{kind}/{name}", value, step, walltime=now)
+                    summary = scalar(f"{kind}/{name}", value)
+                    self._events.write_event(Event(step=step, wall_time=now, summary=summary))
             self._events.flush()
         except OSError as error:
-            raise StorageError(f"Metrics cannot be written: {error.strerror}.") from error
+            raise StorageError(
+                f"Metrics cannot be written to {self._path}: {error.strerror}. "
+                "The last checkpoint stands."
+            ) from error
 
     def close(self) -> None:
-        """Flushes everything."""
-        self._file.close()
-        self._events.close()
+        """Closes both files; what a full disk has refused is lost, and was reported then."""
+        for file in (self._file, self._events):
+            try:
+                file.close()
+            except OSError as error:
+                log.warning("metrics of %s are cut short: %s", self._path, one_line(error))
+
+
+def _open_events(directory: Path, attempt: int, first_step: int) -> EventsWriter:
+    """Events from first_step on; TensorBoard hides later ones that a crash has left behind.
+
+    Not a SummaryWriter: its thread dies of a full disk, and then its queue blocks for ever.
+    """
+    directory.mkdir(exist_ok=True)
+    # Its own name is as fine as a second.
+    events = EventsWriter(str(directory / "events"), f".attempt-{attempt}")
+    events.write_event(Event(step=first_step, session_log=SessionLog(status=SessionLog.START)))
+    events.flush()
+    return events
