@@ -10,9 +10,10 @@ from dataclasses import dataclass
 
 import ray
 from prorl_api import runtime
+from prorl_api.job import ProRLJobSpec
 
 from prorl_trainer.context import Context
-from prorl_trainer.errors import TrainerLostError, TrainingError
+from prorl_trainer.errors import ConfigError, TrainerLostError, TrainingError
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +53,20 @@ def connect(context: Context) -> None:
         _node_ip_address=context.node_ip,
         **quiet,
     )
+    refuse_missing_gpus(spec, int(ray.cluster_resources().get("GPU", 0)))
+
+
+def refuse_missing_gpus(spec: ProRLJobSpec, available: int) -> None:
+    """Raises ConfigError; Ray would wait for ever for GPUs that this machine does not have."""
+    trainer, rollout = spec.trainer, spec.rollout
+    wanted = trainer.replicas * trainer.gpus_per_replica
+    wanted += rollout.replicas * rollout.gpus_per_replica
+    if wanted > available:
+        raise ConfigError(
+            f"spec.trainer.gpusPerReplica {trainer.gpus_per_replica} and "
+            f"spec.rollout.gpusPerReplica {rollout.gpus_per_replica} ask for {wanted} GPUs over "
+            f"all replicas, but this machine has {available}."
+        )
 
 
 def _wait_for_head(node_ip: str) -> None:
