@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prorl_api.job import ProRLJob
+from prorl_api.job import ProRLJob, ProRLJobSpec
 from prorl_api.rules import broken_rules
 from prorl_api.validate import Problem, read_documents, read_manifest
 
@@ -26,7 +26,7 @@ def read_file(path: Path) -> list[Any] | Problem:
 
 
 def load_job(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
-    """The one job of a file after `changes` such as spec.algorithm.steps=10."""
+    """The one job of a file after `changes` such as spec.algorithm.steps=10, to be run here."""
     documents = read_file(path)
     if isinstance(documents, Problem):
         return [documents]
@@ -40,7 +40,20 @@ def load_job(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
     if not isinstance(job, ProRLJob):
         return job
     findings = [Problem(path=path, message=message) for path, message in broken_rules(job.spec)]
-    return findings or job
+    return findings or _claims(job.spec) or job
+
+
+def _claims(spec: ProRLJobSpec) -> list[Problem]:
+    """What only a cluster has."""
+    held_out = spec.data.validation.sets if spec.data.validation else []
+    uris = {"spec.model.uri": spec.model.uri}
+    uris |= {f"spec.data.train[{i}].uri": s.uri for i, s in enumerate(spec.data.train)}
+    uris |= {f"spec.data.validation.sets[{i}].uri": s.uri for i, s in enumerate(held_out)}
+    return [
+        Problem(path=path, message=f"{uri}: claims exist on a cluster only; use file:///PATH here")
+        for path, uri in uris.items()
+        if uri.startswith("pvc://")
+    ]
 
 
 def _apply(manifest: Any, change: str) -> Problem | None:

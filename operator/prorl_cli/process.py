@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+from prorl_cli.rundir import coordinator_log
+
 COORDINATOR = (sys.executable, "-m", "prorl_trainer.coordinator")
 POLL_S = 0.5
 
@@ -17,7 +19,7 @@ class CoordinatorProcess:
 
     def __init__(self, directory: Path, lock: int, command: Sequence[str] = COORDINATOR) -> None:
         self.note = ""
-        self.log = directory / "logs" / "coordinator.log"
+        self.log = coordinator_log(directory)
         self._stops = 0
         with self.log.open("ab") as log:
             # Its own session: a Ctrl-C at the terminal reaches this command only.
@@ -55,7 +57,7 @@ class CoordinatorProcess:
         if self._process.poll() is not None:
             return
         if self._stops == 1:
-            self.note = "Saving at the end of this step... (Ctrl-C again to end at once)"
+            self.note = "Stopping: saving what is finished... (Ctrl-C again to end at once)"
             self._process.terminate()
         else:
             self.note = "Killed"

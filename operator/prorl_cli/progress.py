@@ -16,7 +16,7 @@ Values = dict[str, float | int | str | None]
 
 @dataclass(kw_only=True, slots=True)
 class Progress:
-    """Grows as records come in. A step that is recorded again (after a crash) replaces itself."""
+    """Grows as records come in. What came after the step that a run has gone back to is lost."""
 
     steps: dict[int, Values] = field(default_factory=dict)
     accuracy: dict[int, float] = field(default_factory=dict)
@@ -30,6 +30,8 @@ class Progress:
         """Takes one line of metrics.jsonl into account."""
         self.first_time = self.first_time or record.time
         self.last_time = record.time
+        if record.kind in ("start", "step"):
+            self._go_back_to(record.step)
         if record.kind == "step":
             self.steps[record.step] = record.values
         elif record.kind == "validation":
@@ -40,6 +42,12 @@ class Progress:
             self.resets[record.step] = record.values
         elif record.kind == "checkpoint":
             self.checkpoint_step = record.step
+
+    def _go_back_to(self, step: int) -> None:
+        """A crash, or a lost learner: the steps after the checkpoint are trained again."""
+        for values in (self.steps, self.accuracy, self.resets):
+            for later in [number for number in values if number > step]:
+                del values[later]
 
     @property
     def last_step(self) -> int:

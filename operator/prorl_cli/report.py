@@ -44,15 +44,16 @@ def summary(progress: Progress, total_steps: int, seconds: float) -> list[str]:
 
 def failure(message: TerminationMessage | None, returncode: int, log: Path) -> list[str]:
     """Why a run has ended early, and what to do."""
-    if message is None:
+    code = known_code(message.exit_code if message else returncode)
+    if message is None and code is ExitCode.INTERNAL:
         how = f"was killed by signal {-returncode}" if returncode < 0 else f"ended ({returncode})"
         return [
             f"The coordinator {how} without a last word; often there was too little memory.",
             "Run again to resume from the last checkpoint.",
             f"Log: {log}",
         ]
-    code = known_code(message.exit_code)
-    lines = [f"{message.reason}: {message.message or MEANING[code]}"]
+    reason, text = (message.reason, message.message) if message else (code.reason, "")
+    lines = [f"{reason}: {text or MEANING[code]}"]
     if code in ADVICE:
         lines.append(ADVICE[code])
     return [*lines, f"Log: {log}"]

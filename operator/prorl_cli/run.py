@@ -1,5 +1,6 @@
 """`prorl run`: one job, on this machine, without a cluster."""
 
+import signal
 import sys
 import time
 from pathlib import Path
@@ -15,27 +16,34 @@ from prorl_cli.manifest import load_job
 from prorl_cli.process import CoordinatorProcess
 from prorl_cli.progress import MetricsTail, Progress, fetch_status
 from prorl_cli.report import draw, failure, known_code, summary
-from prorl_cli.rundir import RunDirectoryError, prepare
-from prorl_cli.validate import REFUSED
+from prorl_cli.rundir import REFUSED, TERMINATION, RunDirectoryError, checkpoints_set_aside, prepare
 from prorl_cli.view import make_view
 
 
 @click.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(min=0), help="Sets spec.algorithm.seed.")
-@click.option("--set", "changes", multiple=True, metavar="PATH=VALUE", help="Changes one field.")
+@click.option(
+    "--set",
+    "changes",
+    multiple=True,
+    metavar="PATH=VALUE",
+    help="Changes one field, e.g. spec.algorithm.steps=20. May be given several times.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Run directory. Default: ./runs/NAME, with --seed ./runs/NAME-seedN.",
 )
-@click.option("--fresh", is_flag=True, help="Moves an existing run directory aside.")
+@click.option("--fresh", is_flag=True, help="Moves an existing run directory aside, to NAME.1.")
 def run(
     file: Path, seed: int | None, changes: tuple[str, ...], out: Path | None, fresh: bool
 ) -> None:
     """Train the job in FILE on this machine. Run again to resume.
 
-    Ctrl-C saves and ends with exit code 75. Otherwise the exit code is the job's.
+    Ctrl-C saves and ends with exit code 75; a second one ends at once. Exit code 2: the manifest
+    or the directory is refused. Otherwise the exit code is the job's (docs/api.md): 0 when all
+    steps are done, 10 to 21 with a reason.
     """
     if seed is not None:
         changes = (*changes, f"spec.algorithm.seed={seed}")
@@ -50,7 +58,7 @@ def run(
         lock = prepare(directory, job, fresh=fresh)
     except RunDirectoryError as error:
         click.echo(f"prorl run: {error}", err=True)
-        sys.exit(REFUSED)
+        sys.exit(error.exit_code)
     sys.exit(watch(CoordinatorProcess(directory, lock), directory, job, Console()))
 
 
@@ -75,8 +83,15 @@ def watch(process: CoordinatorProcess, directory: Path, job: ProRLJob, console: 
     console.print()
     for line in summary(progress, total_steps, time.monotonic() - started):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+    for bad in checkpoints_set_aside(directory):
+        console.print(
+            f"Set aside, the log says why: {bad}", markup=False, highlight=False, soft_wrap=True
+        )
     if progress.steps:
-        draw(progress, directory / "report.png", job.metadata.name)
+        try:
+            draw(progress, directory / "report.png", job.metadata.name)
+        except OSError as error:
+            console.print(f"report.png cannot be written: {error.strerror}.", highlight=False)
     return _verdict(process, returncode, directory, console)
 
 
@@ -84,7 +99,9 @@ def _verdict(
     process: CoordinatorProcess, returncode: int, directory: Path, console: Console
 ) -> int:
     """Says how it has ended; returns the exit code of the command."""
-    message = _termination(directory / "termination.json")
+    message = _termination(directory / TERMINATION)
+    if returncode == -signal.SIGTERM and process.stop_requested:
+        returncode = ExitCode.STOPPED  # it had not even begun to listen
     if returncode == ExitCode.SUCCEEDED:
         lines = [f"Succeeded. Results: {directory}"]
     elif returncode == ExitCode.STOPPED:

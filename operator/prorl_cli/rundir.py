@@ -1,6 +1,7 @@
 """The run directory of local mode: who may use it, and what the coordinator finds in it."""
 
 import fcntl
+import json
 import os
 import secrets
 import uuid
@@ -9,17 +10,28 @@ from pathlib import Path
 from typing import Any
 
 from prorl_api.canonical import dumps, job_document
+from prorl_api.exit_codes import ExitCode
 from prorl_api.job import ProRLJob
 from prorl_api.wire import JobDocument
 from pydantic import ValidationError
 
+from prorl_cli.report import ADVICE
+
 LOCK = "lock"
+TERMINATION = "termination.json"
+TERMINATION_BYTES = 8192
+REFUSED = 2
+"""Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
 MUTABLE = ("rollout.replicas", "runPolicy.")
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 
 
 class RunDirectoryError(Exception):
     """The directory cannot be used; the message says why and what to do."""
+
+    def __init__(self, message: str, exit_code: int = REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def prepare(directory: Path, job: ProRLJob, *, fresh: bool) -> int:
@@ -34,10 +46,22 @@ def prepare(directory: Path, job: ProRLJob, *, fresh: bool) -> int:
         _refuse_other_job(directory, job)
         _write(directory, job)
     except OSError as error:
+        where = f" ({error.filename})" if error.filename else ""
         raise RunDirectoryError(
-            f"{directory} cannot be used: {error.strerror} ({error.filename})."
+            f"{directory} cannot be used: {error.strerror}{where}. {ADVICE[ExitCode.STORAGE]}",
+            ExitCode.STORAGE,
         ) from error
     return lock
+
+
+def coordinator_log(directory: Path) -> Path:
+    """What the coordinator and Ray say."""
+    return directory / "logs" / "coordinator.log"
+
+
+def checkpoints_set_aside(directory: Path) -> list[str]:
+    """Names of those that were corrupt or superseded."""
+    return sorted(path.name for path in (directory / "checkpoints").glob("step-*.bad-*"))
 
 
 def _lock(directory: Path) -> int:
@@ -48,9 +72,18 @@ def _lock(directory: Path) -> int:
     except BlockingIOError as error:
         os.close(lock)
         raise RunDirectoryError(
-            f"Another run is using {directory}. Wait for it, end it, or choose another --out."
+            f"Another run is using {directory}{_user_of(directory)}. Wait for it, end it, or "
+            "choose another --out."
         ) from error
     return lock
+
+
+def _user_of(directory: Path) -> str:
+    """The coordinator outlives a command that was killed: say which process to end."""
+    try:
+        return f" (process {json.loads((directory / 'endpoint.json').read_text())['pid']})"
+    except (OSError, ValueError, KeyError):
+        return ""  # it has only just begun
 
 
 def _aside(directory: Path) -> Path:
@@ -100,10 +133,12 @@ def _leaves(value: Any, path: str) -> Iterator[tuple[str, Any]]:
 
 
 def _write(directory: Path, job: ProRLJob) -> None:
-    """job.json, a token, an empty place for logs; what an earlier end has left is removed."""
+    """job.json, a token, places for the log and the last word; an earlier end's are removed."""
     (directory / "logs").mkdir(exist_ok=True)
-    for leftover in ("endpoint.json", "termination.json"):
-        (directory / leftover).unlink(missing_ok=True)
+    coordinator_log(directory).touch()
+    (directory / "endpoint.json").unlink(missing_ok=True)
+    # Room for the reason in case the disk is full by then.
+    (directory / TERMINATION).write_bytes(b" " * TERMINATION_BYTES)
     uid = str(uuid.uuid5(uuid.NAMESPACE_URL, directory.resolve().as_uri()))
     metadata = job.metadata.model_copy(update={"uid": uid})
     document = job_document(job.model_copy(update={"metadata": metadata}))

@@ -8,8 +8,7 @@ import click
 from prorl_api.validate import Problem, validate_manifest
 
 from prorl_cli.manifest import read_file
-
-REFUSED = 2
+from prorl_cli.rundir import REFUSED
 
 
 @click.command()

@@ -1,6 +1,7 @@
 """What is asked of a running loop from outside: stop, save now, let a pod go."""
 
 import asyncio
+import signal
 from dataclasses import dataclass, field
 
 from prorl_api.spec_roles import Role
@@ -17,6 +18,16 @@ class Control:
     _commands: dict[str, CommandResult] = field(default_factory=dict)
     _released: dict[str, int | None] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def listen(self) -> None:
+        """From now on SIGTERM and SIGINT ask for a stop.
+
+        Call it again after Ray is connected: Ray puts a handler of its own in front of ours, which
+        ends the process three seconds after the signal, saved or not.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self.stop)
 
     def stop(self) -> None:
         """Asks for a save and an orderly end."""

@@ -5,17 +5,17 @@ import json
 import logging
 import os
 import secrets
-import signal
 
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import Progress
 from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
 
 from prorl_trainer.api import build_app, serve
+from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import LOOPBACK, Context
 from prorl_trainer.control import Control
-from prorl_trainer.errors import TrainingError
+from prorl_trainer.errors import TrainingError, last_line
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.session import Desk, Session, StopRequested
@@ -26,9 +26,7 @@ log = logging.getLogger(__name__)
 async def live(context: Context) -> TerminationMessage:
     """A whole life; never raises for what a user can cause."""
     desk = _desk(context)
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, desk.control.stop)
+    desk.control.listen()
     app = build_app(
         status=desk.status,
         control=desk.control,
@@ -36,9 +34,9 @@ async def live(context: Context) -> TerminationMessage:
         token=context.api_token,
     )
     runner, port = await serve(app, context.host, context.port)
-    if context.local:
-        _write_endpoint(context, port)
     try:
+        if context.local:
+            _write_endpoint(context, port)
         return await _train(desk)
     finally:
         await runner.cleanup()
@@ -87,7 +85,7 @@ async def _train(desk: Desk) -> TerminationMessage:
         log.error("training failed: %s", error)
     except Exception as error:
         log.exception("unforeseen error")
-        text = f"{type(error).__name__}: {error}"[:2000]
+        text = f"{type(error).__name__}: {last_line(str(error))}"
         message = _message(Outcome.FAILED, ExitCode.INTERNAL, text, session)
     stopping.cancel()
     desk.status.stage(Stage.DONE, message.message)
@@ -97,17 +95,14 @@ async def _train(desk: Desk) -> TerminationMessage:
 
 async def _stop_before_training(desk: Desk, training: "asyncio.Task[object]") -> None:
     """While the parts are starting there is no safe point and nothing to save: just end."""
-    while True:
-        await desk.control.changed()
-        stage = desk.status.document().stage
-        if desk.control.stop_requested and stage in (Stage.STARTING, Stage.RECOVERING):
-            training.cancel()
-            return
-        if desk.control.stop_requested:
-            desk.status.stage(Stage.SAVING, "Saving at the end of this step")
-            return
-        if stage is not Stage.TRAINING:
+    while not desk.control.stop_requested:
+        if desk.status.document().stage is not Stage.TRAINING:
             desk.control.release_all()
+        await desk.control.changed()
+    if desk.status.document().stage in (Stage.STARTING, Stage.RECOVERING):
+        training.cancel()
+    else:
+        desk.status.stage(Stage.SAVING, "Saving at the end of this step")
 
 
 def _message(outcome: Outcome, code: ExitCode, text: str, session: Session) -> TerminationMessage:
@@ -127,5 +122,6 @@ def _message(outcome: Outcome, code: ExitCode, text: str, session: Session) -> T
 def _write_endpoint(context: Context, port: int) -> None:
     path = context.directory / "endpoint.json"
     temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps({"url": f"http://{LOOPBACK}:{port}", "pid": os.getpid()}))
-    temporary.rename(path)
+    with storage_errors(path):
+        temporary.write_text(json.dumps({"url": f"http://{LOOPBACK}:{port}", "pid": os.getpid()}))
+        temporary.rename(path)

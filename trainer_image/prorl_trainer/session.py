@@ -18,7 +18,7 @@ from prorl_trainer.collect import Sampler
 from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.data.source import Prompts
-from prorl_trainer.errors import TrainerLostError, WeightSyncError
+from prorl_trainer.errors import StorageError, TrainerLostError, WeightSyncError
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.observe.metrics import Metrics
@@ -75,7 +75,7 @@ class Session:
         """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
         desk, spec, status = self._desk, self._spec, self._status
         verifier_task = asyncio.create_task(start.verifier(desk.context, self._closing))
-        model_dir, tokenizer = await start.model(desk.context, status.message)
+        model_dir, tokenizer = await start.model(desk.context, self._report)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer)
         first = start.first_state(desk.context.job, prompts)
         checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
@@ -83,6 +83,7 @@ class Session:
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")
         await asyncio.to_thread(ray_driver.connect, desk.context)
+        desk.control.listen()
         self._pool = start.pool(desk, model_dir, self._send)
         verifier = await verifier_task
         while True:
@@ -94,11 +95,20 @@ class Session:
     async def close(self) -> None:
         """Ends everything that run has started."""
         if self._recorder is not None and self.state is not None:
-            self._recorder.end(self.state)
+            try:
+                self._recorder.end(self.state)
+            except StorageError as error:  # the parts must end all the same
+                log.warning("the end is not in the metrics: %s", error)
         for part in (self._pool, self._learners, *self._closing):
             if part is not None:
                 await part.close()
         await asyncio.to_thread(ray_driver.disconnect)
+
+    def _report(self, text: str) -> None:
+        """Called from the thread that makes the model, which a stop must end too."""
+        if self._desk.control.stop_requested:
+            raise StopRequested("Stopped on request before the first step.")
+        self._status.message(text)
 
     async def _train(
         self, model_dir: Path, first: RunState, prompts: Prompts, verifier: VerifierClient

@@ -52,7 +52,13 @@ ENDINGS = {
     "record('validation', 3, accuracy=0.6)\nrecord('step', 3, reward_mean=0.9, kl=0.0)\n"
     "end(0, outcome='Succeeded')",
     "data": "end(11, message='set a: row 7 has no answer.')",
-    "hang": "print('ready', flush=True)\n(run / 'ready').touch()\ntime.sleep(60)",
+    "hang": "(run / 'endpoint.json').write_text('{\"pid\": 4711}')\n"
+    "(run / 'ready').touch()\ntime.sleep(60)",
+    "young": "signal.signal(signal.SIGTERM, signal.SIG_DFL)\n"
+    "(run / 'ready').touch()\ntime.sleep(60)",
+    "storage": "sys.exit(14)",
+    "recovered": "record('validation', 2, accuracy=0.9)\nrecord('reset', 2, reference_version=1)\n"
+    "record('start', 1)\nend(11, message='x')",
     "deaf": "signal.signal(signal.SIGTERM, signal.SIG_IGN)\n"
     "(run / 'ready').touch()\ntime.sleep(60)",
 }
@@ -119,7 +125,7 @@ def test_the_second_ctrl_c_kills(tmp_path: Path) -> None:
     wait_for(tmp_path / "runs/quick/ready", process)
     process.send_signal(signal.SIGINT)
     line = ""
-    while "Saving" not in line:  # the first signal has been taken
+    while "Stopping" not in line:  # the first signal has been taken
         line = process.stdout.readline() if process.stdout else ""
         assert line, "the command ended at the first signal"
     process.send_signal(signal.SIGINT)
@@ -134,9 +140,55 @@ def test_a_second_command_is_refused_while_the_first_coordinator_lives(tmp_path:
     second = start(tmp_path, "success")
     output, _ = second.communicate(timeout=30)
     assert second.returncode == 2
-    assert "Another run is using runs/quick" in output
+    assert "Another run is using runs/quick (process 4711)" in output
     first.send_signal(signal.SIGTERM)
     first.communicate(timeout=30)
+
+
+def test_ctrl_c_before_the_coordinator_listens_is_a_stop(tmp_path: Path) -> None:
+    process = start(tmp_path, "young")
+    wait_for(tmp_path / "runs/quick/ready", process)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.STOPPED
+    assert "Stopped, nothing to save yet. Run again to resume." in output
+
+
+def test_an_exit_code_without_a_last_word_is_explained(tmp_path: Path) -> None:
+    output, _ = (process := start(tmp_path, "storage")).communicate(timeout=30)
+    assert process.returncode == ExitCode.STORAGE
+    assert "Storage: Writing failed (disk full, read-only, gone)." in output
+    assert "Make room" in output
+
+
+def test_steps_after_the_checkpoint_that_a_run_went_back_to_are_not_counted(
+    tmp_path: Path,
+) -> None:
+    output, _ = start(tmp_path, "recovered").communicate(timeout=30)
+    assert "1 of 3 steps" in output
+    assert "held-out accuracy 0.100 -> 0.100" in output
+    assert "reference resets: 0" in output
+
+
+def test_a_directory_that_cannot_be_written_ends_with_the_code_of_storage(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    output, _ = (process := start(tmp_path, "success", "--out", "file/run")).communicate(timeout=30)
+    assert process.returncode == ExitCode.STORAGE
+    assert "file/run cannot be used: Not a directory" in output
+    assert "Make room" in output
+
+
+def test_a_plot_that_cannot_be_written_does_not_hide_the_verdict(tmp_path: Path) -> None:
+    (tmp_path / "runs/quick/report.png").mkdir(parents=True)
+    output, _ = (process := start(tmp_path, "success")).communicate(timeout=60)
+    assert process.returncode == 0
+    assert "report.png cannot be written: Is a directory." in output
+    assert "Succeeded." in output
+
+
+def test_room_for_the_last_word_is_reserved(tmp_path: Path) -> None:
+    os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
+    assert (tmp_path / "run/termination.json").stat().st_size >= 8192
 
 
 def make_job(tmp_path: Path, *changes: str):  # type: ignore[no-untyped-def]
@@ -174,6 +226,8 @@ def test_what_may_change_does_not_hinder_a_resume(tmp_path: Path) -> None:
         ("algorithm.stepz=1", "spec.algorithm.stepz"),
         ("algorithm.steps=many", "spec.algorithm.steps"),
         ("rollout.minReplicas=3", "spec.rollout.minReplicas"),
+        ("model.uri=pvc://claim/model", "spec.model.uri"),
+        ("data.train[0]={name: a, domain: math, uri: pvc://c/x.jsonl}", "spec.data.train[0].uri"),
     ],
 )
 def test_a_wrong_change_is_a_problem(tmp_path: Path, change: str, path: str) -> None:

@@ -1,0 +1,294 @@
+"""`prorl run` as a user has it: real processes, a tiny model, what goes wrong and what is left.
+
+Every test ends with the processes of its runs gone: they are found by a variable of their
+environment.
+"""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from prorl_api.exit_codes import ExitCode
+from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.manifest import read_manifest
+from prorl_trainer.checkpoint.store import CheckpointStore
+
+STEPS = 16
+MARK = "PRORL_TEST_RUN"
+PRORL_RUN = (sys.executable, "-m", "prorl_cli.main", "run")
+MANIFEST = f"""
+apiVersion: prorl.dev/v1alpha1
+kind: ProRLJob
+metadata: {{name: tiny}}
+spec:
+  model: {{uri: "tiny://llama?layers=1&hidden=32&heads=2&warmupSteps=WARM&warmupBatch=16"}}
+  data:
+    train:
+      - name: spell
+        domain: logic
+        uri: gym://reasoning-gym/spell_backward?size=16&min_word_len=3&max_word_len=3
+  algorithm:
+    steps: {STEPS}
+    promptsPerStep: 8
+    samplesPerPrompt: 4
+    updatesPerStep: 2
+    learningRate: 1.0e-3
+    warmupSteps: 0
+    sampling: {{maxPromptTokens: 64, maxResponseTokens: 6}}
+  referenceReset: {{everySteps: 7}}
+  checkpoint: {{everySteps: 2, keep: 3}}
+  rollout: {{engine: transformers}}
+"""
+
+
+@dataclass(kw_only=True, slots=True)
+class LocalRun:
+    """A `prorl run` and its directory."""
+
+    directory: Path
+    cache: Path
+    manifest: str = MANIFEST.replace("WARM", "150")
+    mark: str = field(default_factory=lambda: uuid.uuid4().hex)
+    process: "subprocess.Popen[str] | None" = None
+
+    def start(self) -> "LocalRun":
+        """Starts it, or starts it again."""
+        file = self.cache / f"{self.mark}.yaml"
+        file.write_text(self.manifest)
+        self.process = subprocess.Popen(
+            [*PRORL_RUN, str(file), "--out", str(self.directory)],
+            env=os.environ | {"PRORL_CACHE": str(self.cache), MARK: self.mark},
+            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        )  # fmt: skip
+        return self
+
+    def ended(self) -> tuple[int, str]:
+        """Waits for the end: exit code and output. Nothing may be left running."""
+        assert self.process is not None
+        output, _ = self.process.communicate(timeout=120)
+        _, alive = psutil.wait_procs(self.family(), timeout=30)
+        assert alive == [], "left over"
+        return self.process.returncode, output
+
+    def family(self) -> list[psutil.Process]:
+        """All processes that this run has started."""
+        return [p for p in psutil.process_iter() if _variable(p, MARK) == self.mark]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Returns when the condition holds; fails if the run ends before."""
+        assert self.process is not None
+        while not condition():
+            try:
+                self.process.wait(timeout=0.02)
+            except subprocess.TimeoutExpired:
+                continue
+            raise AssertionError(self.process.communicate()[0])
+
+    def until_step(self, step: int) -> None:
+        """Returns when the step is finished."""
+        self.until(lambda: any(r["step"] >= step for r in self.records("step")))
+
+    def coordinator(self) -> psutil.Process:
+        """The process that `prorl run` watches."""
+        return psutil.Process(json.loads((self.directory / "endpoint.json").read_text())["pid"])
+
+    def actor(self, name: str) -> psutil.Process:
+        """The Ray worker that carries an actor."""
+        found = self.coordinator().children(recursive=True)
+        return next(p for p in found if f"ray::{name}" in " ".join(p.cmdline()))
+
+    def records(self, *kinds: str) -> list[dict[str, Any]]:
+        """Whole lines of metrics.jsonl."""
+        path = self.directory / "metrics.jsonl"
+        text = path.read_text() if path.exists() else ""
+        records = [json.loads(line) for line in text.splitlines(keepends=True) if line[-1] == "\n"]
+        return [r for r in records if r["kind"] in kinds]
+
+    def log(self) -> str:
+        """What the coordinator has written."""
+        return (self.directory / "logs" / "coordinator.log").read_text()
+
+    def checkpoints(self) -> list[Path]:
+        """Committed ones, oldest first."""
+        found = (self.directory / "checkpoints").glob("step-*")
+        return sorted(p for p in found if p.suffix == "")
+
+
+def _variable(process: psutil.Process, name: str) -> str | None:
+    try:
+        value: str | None = process.environ().get(name)
+    except psutil.Error:
+        return None
+    return value
+
+
+def learned(run: LocalRun) -> list[tuple[int, float, float]]:
+    """(step, loss, reward) of the steps that count: a run that goes back loses what came after."""
+    steps: dict[int, tuple[int, float, float]] = {}
+    for record in run.records("start", "step"):
+        step, values = record["step"], record["values"]
+        steps = {number: s for number, s in steps.items() if number <= step}
+        if record["kind"] == "step":
+            steps[step] = (step, values["loss"], values["reward_mean"])
+    return [steps[step] for step in sorted(steps)]
+
+
+def weights(run: LocalRun) -> dict[str, str]:
+    """File -> sha256 of policy, reference and optimizer after the last step."""
+    manifest = read_manifest(run.checkpoints()[-1])
+    assert manifest.step == STEPS
+    return {n: e.sha256 for n, e in manifest.files.items() if n.endswith(".distcp")}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def whole(cache: Path, tmp_path_factory: pytest.TempPathFactory) -> LocalRun:
+    """A run that nothing has disturbed."""
+    run = LocalRun(directory=tmp_path_factory.mktemp("runs") / "whole", cache=cache).start()
+    code, output = run.ended()
+    assert code == 0, output + run.log()
+    assert "Warming up the tiny model" in output
+    assert f"{STEPS} of {STEPS} steps" in output
+    return run
+
+
+def test_a_run_leaves_metrics_events_a_plot_and_checkpoints(whole: LocalRun) -> None:
+    assert [r["step"] for r in whole.records("step")] == list(range(1, STEPS + 1))
+    assert [r["step"] for r in whole.records("reset")] == [7, 14]
+    assert len({reward for _, _, reward in learned(whole)}) > 3, "rewards must differ"
+    (events,) = (whole.directory / "tensorboard").iterdir()
+    assert b"step/reward_mean" in events.read_bytes()
+    assert (whole.directory / "report.png").read_bytes().startswith(b"\x89PNG")
+    assert [p.name for p in whole.checkpoints()] == [f"step-{n:08d}" for n in (12, 14, 16)]
+    digests = {read_manifest(p).files["shards/__0_0.distcp"].sha256 for p in whole.checkpoints()}
+    assert len(digests) == 3, "the weights must change"
+
+
+def test_a_run_that_was_stopped_then_killed_counts_every_step_once_and_ends_with_the_same_weights(
+    whole: LocalRun, cache: Path, tmp_path: Path
+) -> None:
+    run = LocalRun(directory=tmp_path / "run", cache=cache).start()
+    run.until_step(3)
+    assert run.process is not None
+    run.process.send_signal(signal.SIGINT)
+    code, output = run.ended()
+    assert code == ExitCode.STOPPED
+    stopped_at = run.records("step")[-1]["step"]
+    assert f"Stopped, saved at step {stopped_at}. Run again to resume." in output
+    assert "SIGTERM received" not in run.log(), "Ray's handler would end it after three seconds"
+
+    run.start().until_step(stopped_at + 3)
+    run.coordinator().kill()
+    code, output = run.ended()
+    assert code == ExitCode.INTERNAL
+    assert "The coordinator was killed by signal 9" in output
+
+    code, output = run.start().ended()
+    assert code == 0, output + run.log()
+    assert learned(run) == learned(whole)
+    assert weights(run) == weights(whole)
+    assert [r["step"] for r in run.records("start")][:2] == [0, stopped_at]
+
+
+def test_lost_actors_cost_no_step_and_change_no_weight(
+    whole: LocalRun, cache: Path, tmp_path: Path
+) -> None:
+    run = LocalRun(directory=tmp_path / "run", cache=cache).start()
+    run.until_step(3)
+    run.actor("LearnerActor").kill()
+    run.until(lambda: "learners lost" in run.log())
+    run.until_step(9)
+    run.actor("EngineActor").kill()
+    code, output = run.ended()
+    assert code == 0, output + run.log()
+    assert learned(run) == learned(whole)
+    assert weights(run) == weights(whole)
+
+
+def test_a_corrupt_checkpoint_is_set_aside_and_the_one_before_is_used(
+    whole: LocalRun, cache: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(whole.directory, tmp_path / "run")
+    run = LocalRun(directory=tmp_path / "run", cache=cache)
+    shard = run.checkpoints()[-1] / "shards" / "__0_0.distcp"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 1
+    shard.write_bytes(data)
+    code, output = run.start().ended()
+    assert code == 0, output + run.log()
+    assert "Set aside, the log says why: step-00000016.bad-" in output
+    assert run.records("start")[-1]["step"] == 14
+    assert weights(run) == weights(whole)
+
+    for checkpoint in run.checkpoints():
+        (checkpoint / "manifest.json").unlink()
+    code, output = run.start().ended()
+    assert code == ExitCode.CHECKPOINT
+    assert f"None of the checkpoints in {run.directory}/checkpoints can be loaded" in output
+    assert len(list((run.directory / "checkpoints").glob("*.bad-*"))) == 4
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 4 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]
+    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
+        pytest.skip("mounting a small disk needs root")
+    yield disk
+    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+def test_a_full_disk_ends_with_the_code_of_storage_and_the_last_checkpoint_loads(
+    cache: Path, small_disk: Path
+) -> None:
+    run = LocalRun(directory=small_disk / "run", cache=cache).start()
+    run.until(lambda: bool(run.records("checkpoint")))
+    with pytest.raises(OSError, match="No space"):
+        (small_disk / "filler").write_bytes(b"x" * (4 << 20))
+    code, output = run.ended()
+    assert code == ExitCode.STORAGE, output
+    assert "Storage: " in output
+    assert "No space left on device" in output
+    assert "The last checkpoint stands." in output
+    assert "Make room" in output
+
+    code, output = run.start().ended()
+    assert code == ExitCode.STORAGE, output
+    assert "No space left on device" in output
+
+    (small_disk / "filler").unlink()
+    store = CheckpointStore(run.directory / "checkpoints", keep=3)
+    checkpoint = store.load(Resume.LATEST)
+    assert checkpoint is not None
+    assert checkpoint.state.step >= 2
+    assert not list((run.directory / "checkpoints").glob("*.tmp-*"))
+
+
+def test_a_stop_ends_the_making_of_a_model_and_leaves_nothing_of_it(
+    cache: Path, tmp_path: Path
+) -> None:
+    manifest = MANIFEST.replace("WARM", "1000000")
+    run = LocalRun(directory=tmp_path / "run", cache=cache, manifest=manifest).start()
+    run.until(lambda: bool(list((cache / "models").glob("*.tmp-*"))))
+    assert run.process is not None
+    run.process.send_signal(signal.SIGINT)
+    code, output = run.ended()
+    assert code == ExitCode.STOPPED
+    assert "Stopped, nothing to save yet." in output
+    assert not list((cache / "models").glob("*.tmp-*"))
