@@ -233,11 +233,9 @@ def _after(observed: Observed, action: Action, now: datetime) -> Observed:
             assert pod.name not in {one.name for one in observed.pods}
             return replace(observed, pods=(*observed.pods, pod), incarnations=seen)
         case DeletePod(uid=uid):
-            return replace(observed, pods=tuple(_leave(p, uid, now) for p in observed.pods))
-
-
-def _leave(pod: PodView, uid: str, now: datetime) -> PodView:
-    return replace(pod, deletion_at=now + GRACE) if pod.uid == uid else pod
+            end = now + GRACE
+            pods = (replace(p, deletion_at=end) if p.uid == uid else p for p in observed.pods)
+            return replace(observed, pods=tuple(pods))
 
 
 def _child_key(manifest: dict[str, Any]) -> tuple[str, str]:

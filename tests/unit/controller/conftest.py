@@ -1,12 +1,38 @@
-"""An API server in memory, for what reads and writes through prorl_operator.kube."""
+"""An API server in memory, and an operator at work on it."""
 
 import copy
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
-from controller_builders import make_job
+from controller_builders import (
+    COORDINATOR,
+    NOW,
+    ROLLOUT,
+    TRAINER,
+    VERIFIER,
+    make_document,
+    make_job,
+    make_pod_view,
+)
+from prorl_api.status import Progress
+from prorl_api.wire import StatusDocument
+from prorl_operator.build.names import Slot
 from prorl_operator.errors import ApiError
+from prorl_operator.kube.apply import Applier
 from prorl_operator.kube.client import Manifest
+from prorl_operator.kube.events import Recorder
+from prorl_operator.kube.observe import parse_pod
+from prorl_operator.link.coordinator import Target
+from prorl_operator.memory import Memories
+from prorl_operator.metrics import Metrics
+from prorl_operator.plan.observed import Key, PodView
+from prorl_operator.reconcile import Reconciler
+from prorl_operator.settings import Settings
+
+KEY = ("team", "q")
 
 
 class FakeApi:
@@ -77,3 +103,104 @@ def api() -> FakeApi:
     job = make_job().model_dump(mode="json", by_alias=True)
     one.put("ProRLJob", "q", metadata=job["metadata"], spec=job["spec"])
     return one
+
+
+@dataclass(kw_only=True)
+class Watch:
+    """Shows at once what the API server has, and pods as the kubelet has changed them."""
+
+    api: Any
+    kubelet: dict[Slot, PodView] = field(default_factory=dict)
+    stale: dict[str, Any] | None = None
+    """A job that the API server no longer has."""
+
+    def job(self, key: Key) -> dict[str, Any] | None:
+        return self.stale or self.api.objects.get(("ProRLJob", key[1]))
+
+    def all_keys(self) -> list[Key]:
+        return [KEY]
+
+    def pods(self, key: Key) -> Iterator[PodView]:
+        for name in self.api.names("Pod"):
+            view = parse_pod(self.api.objects["Pod", name])
+            assert view is not None
+            changed = self.kubelet.get(view.slot)
+            yield changed if changed and changed.name == view.name else view
+
+    def children(self, key: Key) -> list[dict[str, Any]]:
+        kinds = ("Service", "ConfigMap", "PersistentVolumeClaim")
+        return [one for (kind, _), one in self.api.objects.items() if kind in kinds]
+
+
+@dataclass(kw_only=True)
+class Link:
+    """What the coordinator says, and whom the operator asks."""
+
+    said: StatusDocument | None = None
+    target: Target | None = None
+    forgotten: list[Key] = field(default_factory=list)
+
+    def document(self, key: Key) -> StatusDocument | None:
+        return self.said
+
+    def follow(self, key: Key, target: Target | None) -> None:
+        self.target = target
+
+    def forget(self, key: Key) -> None:
+        self.forgotten.append(key)
+
+
+class World:
+    """An operator before its first pass over the job q."""
+
+    key = b"k" * 32
+
+    def __init__(self, api: Any) -> None:
+        self.api, self.now = api, NOW
+        self.watch, self.link, self.metrics = Watch(api=api), Link(), Metrics()
+        self.restart()
+
+    def restart(self) -> None:
+        """A new process: it remembers nothing."""
+        self.reconciler = Reconciler(
+            settings=Settings(key=self.key),
+            watched=self.watch,
+            applier=Applier(self.api, self.key, self.clock),
+            recorder=Recorder(self.api, "tests", self.clock),
+            link=self.link,  # type: ignore[arg-type]
+            metrics=self.metrics,
+            clock=self.clock,
+            memories=Memories(),
+        )
+
+    def clock(self) -> datetime:
+        return self.now
+
+    async def reconcile(self, *, after_s: float = 0.0) -> float | None:
+        self.now += timedelta(seconds=after_s)
+        self.api.writes.clear()
+        return await self.reconciler.reconcile(KEY)
+
+    async def start(self) -> None:
+        """Everything runs and trains, and nothing is left to do."""
+        await self.reconcile()
+        slots = (COORDINATOR, TRAINER, ROLLOUT, VERIFIER)
+        self.watch.kubelet |= {slot: make_pod_view(slot) for slot in slots}
+        self.link.said = make_document()
+        await self.reconcile(after_s=60)
+
+    def trains(self, step: int) -> None:
+        self.link.said = make_document(progress=Progress(step=step, total_steps=2000))
+
+    @property
+    def status(self) -> dict[str, Any]:
+        return dict(self.api.objects["ProRLJob", "q"]["status"])
+
+    @property
+    def events(self) -> list[str]:
+        return [b["reason"] for (kind, _), b in self.api.objects.items() if kind == "Event"]
+
+
+@pytest.fixture
+def world(api: Any) -> World:
+    return World(api)

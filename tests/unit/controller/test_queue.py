@@ -3,7 +3,7 @@
 import asyncio
 import selectors
 from collections.abc import Callable, Coroutine
-from itertools import pairwise
+from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
@@ -37,14 +37,22 @@ class LeapingLoop(asyncio.SelectorEventLoop):
         return self.leap.now_s
 
 
-def play(scene: Callable[[WorkQueue], Coroutine[Any, Any, None]], **values: float) -> None:
+def play(scene: Callable[[WorkQueue], Coroutine[Any, Any, None]], queue: WorkQueue) -> None:
     """Runs the scene in a time of its own."""
-
-    async def start() -> None:
-        await scene(WorkQueue(**values))
-
     with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-        runner.run(start())
+        runner.run(scene(queue))
+
+
+def in_its_own_time(
+    scene: Callable[[WorkQueue], Coroutine[Any, Any, None]],
+) -> Callable[[], None]:
+    """A test of a scene with a new queue."""
+
+    def test() -> None:
+        play(scene, WorkQueue())
+
+    test.__name__ = scene.__name__
+    return test
 
 
 def now_s() -> float:
@@ -68,158 +76,124 @@ async def is_quiet(queue: WorkQueue, seconds: float = 1000.0) -> bool:
     return False
 
 
-def test_keys_come_in_the_order_of_their_arrival_and_each_once() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        for key in (B, A, B, C, A):
-            queue.add(key)
-        assert len(queue) == 3
-        assert [await work(queue) for _ in range(3)] == [(B, 0), (A, 0), (C, 0)]
-        assert await is_quiet(queue)
-
-    play(scene)
+@in_its_own_time
+async def test_keys_come_in_the_order_of_their_arrival_and_each_once(queue: WorkQueue) -> None:
+    for key in (B, A, B, C, A):
+        queue.add(key)
+    assert len(queue) == 3
+    assert [await work(queue) for _ in range(3)] == [(B, 0), (A, 0), (C, 0)]
+    assert await is_quiet(queue)
 
 
-def test_a_key_is_never_worked_on_twice_at_once() -> None:
-    async def scene(queue: WorkQueue) -> None:
+@in_its_own_time
+async def test_a_key_is_never_worked_on_twice_at_once(queue: WorkQueue) -> None:
+    queue.add(A)
+    assert await queue.get() == A
+    queue.add(A)
+    queue.add(A, 5.0)
+    assert await is_quiet(queue)
+
+
+@in_its_own_time
+async def test_a_key_added_while_busy_runs_once_more(queue: WorkQueue) -> None:
+    queue.add(A)
+    await queue.get()
+    for _ in range(3):
         queue.add(A)
-        assert await queue.get() == A
-        queue.add(A)
-        queue.add(A, 5.0)
-        assert await is_quiet(queue)
-
-    play(scene)
+    queue.done(A)
+    assert await work(queue) == (A, 0)
+    assert await is_quiet(queue)
 
 
-def test_a_key_added_while_busy_runs_once_more() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A)
-        await queue.get()
-        for _ in range(3):
-            queue.add(A)
-        queue.done(A)
-        assert await work(queue) == (A, 0)
-        assert await is_quiet(queue)
-
-    play(scene)
+@in_its_own_time
+async def test_a_busy_key_holds_no_other_up(queue: WorkQueue) -> None:
+    queue.add(A)
+    await queue.get()
+    queue.add(A)
+    queue.add(B)
+    assert await work(queue) == (B, 0)
 
 
-def test_a_busy_key_holds_no_other_up() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A)
-        await queue.get()
-        queue.add(A)
-        queue.add(B)
-        assert await work(queue) == (B, 0)
-
-    play(scene)
-
-
-def test_a_run_that_nothing_asked_for_again_is_over() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A)
-        await work(queue)
-        assert await is_quiet(queue)
-
-    play(scene)
-
-
-@pytest.mark.parametrize("delays", [(30, 10, 20), (10, 20, 30), (20, 30, 10)], ids=str)
-def test_of_several_delays_the_earliest_wins_and_runs_once(delays: tuple[float, ...]) -> None:
-    async def scene(queue: WorkQueue) -> None:
+@in_its_own_time
+async def test_of_several_delays_the_earliest_wins_and_runs_once(queue: WorkQueue) -> None:
+    for delays in permutations((30, 10, 20)):
+        started_s = now_s()
         for delay_s in delays:
             queue.add(A, delay_s)
-        assert len(queue) == 0
-        assert await work(queue) == (A, 10)
-        assert await is_quiet(queue)
-
-    play(scene)
+        assert await work(queue) == (A, started_s + 10)
+        assert await is_quiet(queue, 100)
 
 
-def test_a_delay_of_one_key_is_none_of_anothers() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A, 20)
-        queue.add(B, 10)
-        queue.add(C)
-        assert [await work(queue) for _ in range(3)] == [(C, 0), (B, 10), (A, 20)]
-
-    play(scene)
+@in_its_own_time
+async def test_a_delay_of_one_key_is_none_of_anothers(queue: WorkQueue) -> None:
+    queue.add(A, 20)
+    queue.add(B, 10)
+    queue.add(C)
+    assert [await work(queue) for _ in range(3)] == [(C, 0), (B, 10), (A, 20)]
 
 
-def test_a_delay_that_ends_while_the_key_is_busy_is_not_lost() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A, 5)
-        queue.add(A)
-        await queue.get()
-        await asyncio.sleep(10)
-        assert len(queue) == 0
-        queue.done(A)
-        assert await work(queue) == (A, 10)
-
-    play(scene)
+@in_its_own_time
+async def test_a_delay_that_ends_while_the_key_is_busy_is_not_lost(queue: WorkQueue) -> None:
+    queue.add(A, 5)
+    queue.add(A)
+    await queue.get()
+    await asyncio.sleep(10)
+    assert len(queue) == 0
+    queue.done(A)
+    assert await work(queue) == (A, 10)
 
 
-def test_an_event_does_not_wait_for_the_back_off() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A)
-        await queue.get()
-        queue.retry(A)
-        queue.done(A)
-        queue.add(A)
-        assert await work(queue) == (A, 0)
-
-    play(scene)
+@in_its_own_time
+async def test_an_event_does_not_wait_for_the_back_off(queue: WorkQueue) -> None:
+    queue.add(A)
+    await queue.get()
+    queue.retry(A)
+    queue.done(A)
+    queue.add(A)
+    assert await work(queue) == (A, 0)
 
 
-def test_a_failed_run_comes_back_after_its_back_off() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        queue.add(A)
-        await queue.get()
-        delay_s = queue.retry(A)
-        queue.done(A)
-        assert await work(queue) == (A, pytest.approx(delay_s))
-
-    play(scene)
+@in_its_own_time
+async def test_a_failed_run_comes_back_after_its_back_off(queue: WorkQueue) -> None:
+    queue.add(A)
+    await queue.get()
+    delay_s = queue.retry(A)
+    queue.done(A)
+    assert await work(queue) == (A, pytest.approx(delay_s))
 
 
-def test_back_off_doubles_within_its_jitter_up_to_the_cap() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        delays = [queue.retry(A) for _ in range(40)]
-        for number, delay_s in enumerate(delays):
-            nominal = BASE_S * 2.0**number
-            assert min(CAP_S, 0.8 * nominal) <= delay_s <= min(CAP_S, 1.2 * nominal)
-        growing = [delay_s for delay_s in delays if delay_s < CAP_S]
-        assert all(before < after for before, after in pairwise(growing))
-        assert delays[-1] == CAP_S
-        assert queue.retries == 40
-
-    play(scene)
+@in_its_own_time
+async def test_back_off_doubles_within_its_jitter_up_to_the_cap(queue: WorkQueue) -> None:
+    delays = [queue.retry(A) for _ in range(40)]
+    for number, delay_s in enumerate(delays):
+        nominal = BASE_S * 2.0**number
+        assert min(CAP_S, 0.8 * nominal) <= delay_s <= min(CAP_S, 1.2 * nominal)
+    growing = [delay_s for delay_s in delays if delay_s < CAP_S]
+    assert all(before < after for before, after in pairwise(growing))
+    assert delays[-1] == CAP_S
+    assert queue.retries == 40
 
 
-def test_keys_that_failed_together_do_not_come_back_together() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        assert len({queue.retry(("ns", str(number))) for number in range(50)}) > 40
-
-    play(scene)
+@in_its_own_time
+async def test_keys_that_failed_together_do_not_come_back_together(queue: WorkQueue) -> None:
+    assert len({queue.retry(("ns", str(number))) for number in range(50)}) > 40
 
 
-def test_a_good_run_starts_the_back_off_anew_for_its_key_only() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        for key in (A, B):
-            for _ in range(10):
-                queue.retry(key)
-        queue.forget(A)
-        assert queue.retry(A) <= 1.2 * BASE_S
-        assert queue.retry(B) > 100 * BASE_S
-
-    play(scene)
+@in_its_own_time
+async def test_a_good_run_starts_the_back_off_anew_for_its_key_only(queue: WorkQueue) -> None:
+    for key in (A, B):
+        for _ in range(10):
+            queue.retry(key)
+    queue.forget(A)
+    assert queue.retry(A) <= 1.2 * BASE_S
+    assert queue.retry(B) > 100 * BASE_S
 
 
-def test_back_off_has_no_end_of_its_numbers() -> None:
-    async def scene(queue: WorkQueue) -> None:
-        for _ in range(5000):
-            assert queue.retry(A) <= 7.0
-
-    play(scene, base_s=1.0, cap_s=7.0)
+@in_its_own_time
+async def test_a_key_that_fails_for_weeks_still_waits_no_longer_than_the_cap(
+    queue: WorkQueue,
+) -> None:
+    assert max(queue.retry(A) for _ in range(5000)) == CAP_S
 
 
 class Workers:
@@ -280,4 +254,4 @@ def test_whatever_happens_no_key_is_busy_twice_and_no_add_is_lost(
         while workers.owed:
             workers.owed.discard((await work(queue))[0])
 
-    play(scene)
+    play(scene, WorkQueue())

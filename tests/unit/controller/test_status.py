@@ -26,7 +26,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_roles import Role
-from prorl_api.status import Condition, Phase, Progress, ProRLJobStatus, Roles, RoleStatus
+from prorl_api.status import Phase, Progress, ProRLJobStatus, Roles, RoleStatus
 from prorl_api.wire import Stage
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
@@ -40,14 +40,6 @@ FRESH = Progress(step=0, total_steps=2000)
 
 def status_of(observed: Observed) -> ProRLJobStatus:
     return derive_status(observed, classify(observed), NOW)
-
-
-def phase_of(observed: Observed) -> Phase:
-    return status_of(observed).phase
-
-
-def condition_of(observed: Observed, kind: str) -> Condition:
-    return next(c for c in status_of(observed).conditions if c.type == kind)
 
 
 def starting(stage: Stage, incarnation: int, step: int = 0) -> dict[str, Any]:
@@ -114,7 +106,7 @@ PHASES: Mapping[str, tuple[Observed, Phase]] = {
 
 @pytest.mark.parametrize(("observed", "phase"), PHASES.values(), ids=PHASES.keys())
 def test_the_phase_of(observed: Observed, phase: Phase) -> None:
-    assert phase_of(observed) is phase
+    assert status_of(observed).phase is phase
 
 
 @pytest.mark.parametrize("observed", [o for o, _ in PHASES.values()], ids=PHASES.keys())
@@ -217,7 +209,8 @@ def test_an_ended_job_wants_no_pods_but_remembers_failures() -> None:
 
 def test_the_wait_for_a_replacement_is_told_in_the_pods_words() -> None:
     observed = make_observed(make_ended(COORDINATOR, 19), stored=make_status(restarts_counted=3))
-    said = condition_of(observed, "Progressing").message
+    conditions = {c.type: c.message for c in status_of(observed).conditions}
+    said = conditions["Progressing"]
     assert said.startswith(
         "7 of 2000 steps are done. Pod q-coordinator-0-1 ended with exit code 19"
     )
