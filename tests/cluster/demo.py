@@ -60,7 +60,13 @@ def _line(status: dict[str, Any]) -> str:
     numbers = {key: progress[key] for key in ("rewardMean", "accuracy", "kl") if key in progress}
     reference = status.get("reference", {}).get("version", "-")
     checkpoint = status.get("checkpoint", {}).get("lastStep", "-")
+    waits = "" if status.get("phase") in ("Running", *ENDED) else f"  {_progressing(status)}"
     return (
         f"{status.get('phase', ''):<10} step {progress.get('step', '-'):>3}  reference {reference}"
-        f"  checkpoint {checkpoint:>3}  {json.dumps(numbers)}  [{ready}]"
+        f"  checkpoint {checkpoint:>3}  {json.dumps(numbers)}  [{ready}]{waits}"
     )
+
+
+def _progressing(status: dict[str, Any]) -> str:
+    conditions = {c["type"]: c["message"] for c in status.get("conditions", [])}
+    return str(conditions.get("Progressing", ""))

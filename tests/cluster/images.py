@@ -21,7 +21,8 @@ TRAINER = "prorl.test/trainer:1"
 OPERATOR = "prorl.test/operator:1"
 PAUSE = "prorl.test/pause:1"
 ENVIRONMENT = "/opt/prorl-environment"
-"""Where the node mounts the Python environment."""
+SOURCE = "/opt/prorl-source"
+"""Where the node mounts the Python environment and this checkout."""
 PACKAGES = "python3,python3-venv,libgomp1,libnuma1,ca-certificates"
 PYTHON = Path("/usr/bin/python3.11")
 OPERATOR_PARTS = ("pyproject.toml", "uv.lock", "crds", "operator")

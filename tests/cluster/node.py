@@ -1,7 +1,6 @@
 """One node: containerd, CNI, kubelet, kube-proxy and DNS, in the namespaces of inside.py."""
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -82,7 +81,8 @@ class Node:
     def start_containerd(self) -> None:
         """Returns when it answers."""
         self._write("cni/10-pods.conflist", json.dumps(CNI))
-        self._write("base-spec.json", json.dumps(base_spec()))
+        self._write("source.pth", f"{images.SOURCE}/crds\n{images.SOURCE}/trainer_image\n")
+        self._write("base-spec.json", json.dumps(base_spec(self.directory / "source.pth")))
         config = CONTAINERD.format(directory=self.directory, socket=SOCKET, pause=images.PAUSE)
         self._write("containerd.toml", config)
         self.plane.processes.start("containerd", "--config", "containerd.toml")
@@ -166,17 +166,19 @@ class Node:
         path.write_text(text)
 
 
-def base_spec() -> Manifest:
+def base_spec(source_path: Path) -> Manifest:
     """What every container starts from: this checkout and its environment are part of the node,
-    read-only, so that no image has to carry gigabytes of libraries."""
+    read-only, so that no image has to carry gigabytes of libraries. They lie at places of their
+    own: a checkout below /tmp would be hidden by a pod's /tmp. `source_path` says so to Python."""
     spec: Manifest = json.loads(subprocess.check_output(["ctr", "oci", "spec"]))
     spec["process"].pop("rlimits", None)  # nobody here may raise hard limits
     environment = Path(sys.prefix).resolve()
-    places = {str(ROOT): ROOT, str(environment): environment, images.ENVIRONMENT: environment}
+    editable = next(environment.glob("lib/python3*/site-packages/_editable_impl_prorl*.pth"))
+    places = {images.SOURCE: ROOT, images.ENVIRONMENT: environment}
+    places[f"{images.ENVIRONMENT}/{editable.relative_to(environment)}"] = source_path
     for inside, outside in places.items():
         options = ["rbind", "ro", "nosuid", "nodev"]
         spec["mounts"].append(
             {"destination": inside, "type": "bind", "source": str(outside), "options": options}
         )
-    os.makedirs("/run/containerd", exist_ok=True)
     return spec
