@@ -106,15 +106,6 @@ async def test_a_key_added_while_busy_runs_once_more(queue: WorkQueue) -> None:
 
 
 @in_its_own_time
-async def test_a_busy_key_holds_no_other_up(queue: WorkQueue) -> None:
-    queue.add(A)
-    await queue.get()
-    queue.add(A)
-    queue.add(B)
-    assert await work(queue) == (B, 0)
-
-
-@in_its_own_time
 async def test_of_several_delays_the_earliest_wins_and_runs_once(queue: WorkQueue) -> None:
     for delays in permutations((30, 10, 20)):
         started_s = now_s()
