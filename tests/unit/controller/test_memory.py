@@ -102,6 +102,7 @@ def test_another_job_of_the_same_name_starts_without_memory() -> None:
     memories, key = Memories(), ("team", "q")
     memories.of(key, "first").saw(TRAINER, 4)
     assert memories.of(key, "first").incarnations == {TRAINER: 4}
-    assert memories.of(key, "second").incarnations == {}
+    memories.of(key, "second").saw(TRAINER, 2)
+    assert memories.of(key, "second").incarnations == {TRAINER: 2}
     memories.forget(key)
     assert memories.of(key, "second").incarnations == {}
