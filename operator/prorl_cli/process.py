@@ -41,13 +41,16 @@ class CoordinatorProcess:
 
     def wait(self, on_tick: Callable[[], None]) -> int:
         """Calls on_tick until the process has ended; returns its code (negative: a signal)."""
-        before = {s: signal.signal(s, self._on_signal) for s in (signal.SIGINT, signal.SIGTERM)}
+        before = {s: signal.signal(s, self._on_signal) for s in _stop_signals()}
         try:
             while True:
                 try:
                     return self._process.wait(timeout=POLL_S)
                 except subprocess.TimeoutExpired:
                     on_tick()
+        except BaseException:  # nobody would see it go on: the output was closed, for example
+            self._process.terminate()
+            raise
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
@@ -62,6 +65,12 @@ class CoordinatorProcess:
         else:
             self.note = "Killed"
             os.killpg(self._process.pid, signal.SIGKILL)
+
+
+def _stop_signals() -> list[signal.Signals]:
+    """A closed terminal stops the run too, unless nohup has asked for the contrary."""
+    stops = [signal.SIGINT, signal.SIGTERM]
+    return stops if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*stops, signal.SIGHUP]
 
 
 def _environment() -> dict[str, str]:

@@ -1,5 +1,6 @@
 """prorl run around a scripted coordinator: a real process that keeps its contract."""
 
+import fcntl
 import json
 import os
 import signal
@@ -152,6 +153,26 @@ def test_ctrl_c_before_the_coordinator_listens_is_a_stop(tmp_path: Path) -> None
     output, _ = process.communicate(timeout=30)
     assert process.returncode == ExitCode.STOPPED
     assert "Stopped, nothing to save yet. Run again to resume." in output
+
+
+def test_a_closed_terminal_saves_and_ends_with_75(tmp_path: Path) -> None:
+    process = start(tmp_path, "hang")
+    wait_for(tmp_path / "runs/quick/ready", process)
+    process.send_signal(signal.SIGHUP)
+    output, _ = process.communicate(timeout=30)
+    assert process.returncode == ExitCode.STOPPED
+    assert "Stopped, saved at step 1." in output
+
+
+def test_a_command_that_cannot_write_any_more_stops_the_run(tmp_path: Path) -> None:
+    process = start(tmp_path, "hang")
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.wait(timeout=30) != 0
+    lock = os.open(tmp_path / "runs/quick/lock", os.O_RDWR)
+    fcntl.flock(lock, fcntl.LOCK_EX)  # the coordinator has it until its end
+    os.close(lock)
+    assert '"Stopped"' in (tmp_path / "runs/quick/termination.json").read_text()
 
 
 def test_an_exit_code_without_a_last_word_is_explained(tmp_path: Path) -> None:
