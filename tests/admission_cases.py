@@ -165,6 +165,7 @@ CASES: tuple[Case, ...] = (
     ),
     Case(id="name-of-40", manifest=manifest("a" * 40)),
     Case(id="name-of-41", manifest=manifest("a" * 41), refused_at="metadata.name"),
+    Case(id="name-with-a-digit-first", manifest=manifest("7b"), refused_at="metadata.name"),
     Case(id="name-with-a-dot", manifest=manifest("a.b"), refused_at="metadata.name"),
     Case(
         id="labels-and-annotations",

@@ -80,9 +80,10 @@ def build_schema() -> Schema:
     root["required"] = ["spec"]
     root["x-kubernetes-validations"] = [
         {
-            "rule": "size(self.metadata.name) <= 40 && !self.metadata.name.contains('.')",
-            "message": "metadata.name must have at most 40 characters and no dot: the names of "
-            "pods and Services are made from it",
+            "rule": "size(self.metadata.name) <= 40 && "
+            "self.metadata.name.matches('^[a-z][-a-z0-9]*$')",
+            "message": "metadata.name must begin with a letter and have at most 40 characters and "
+            "no dot: the names of pods and Services are made from it",
         }
     ]
     _strip_defaults(root["properties"]["status"])

@@ -7,7 +7,7 @@ from collections.abc import Awaitable
 from aiohttp import web
 from prorl_api import runtime
 from prorl_api.exit_codes import ExitCode
-from prorl_api.wire import Notice, NoticeResult, Outcome, TerminationMessage
+from prorl_api.wire import Notice, NoticeResult, Outcome, Stage, TerminationMessage
 
 from prorl_trainer import ray_node
 from prorl_trainer.errors import UnauthorizedError
@@ -35,6 +35,8 @@ class NodeLife:
         self._processes = processes
         self._ray: Child | None = None
         self._ray_session = ""
+        self._done = False
+        """The coordinator's last word was that it has nothing left to do."""
         self.leaving = asyncio.Event()
         """SIGTERM has come."""
 
@@ -69,6 +71,7 @@ class NodeLife:
         while True:
             status = await self._link.status()
             if status is not None:
+                self._done = status.stage is Stage.DONE
                 await self._follow(status.ray_session)
             await self._pause()
 
@@ -119,6 +122,8 @@ class NodeLife:
 
     async def _ask_to_go(self) -> str:
         """Repeats the notice until the pod may go; returns why it goes."""
+        if self._done:
+            return "The coordinator is done: there is nothing to save."
         clock = asyncio.get_running_loop().time
         deadline = clock() + max(0.0, self._settings.grace_s - RESERVE_S)
         unreached = 0

@@ -1,0 +1,63 @@
+"""A trainer's pod that is told to go asks the coordinator, unless there is nothing to ask."""
+
+import asyncio
+
+import pytest
+from prorl_api.spec_roles import Role
+from prorl_api.status import Progress
+from prorl_api.wire import Notice, NoticeResult, RoleCount, Stage, StatusDocument
+from prorl_trainer.pod.node_life import NodeLife
+from prorl_trainer.pod.processes import Processes
+from prorl_trainer.pod.settings import PodSettings
+
+SETTINGS = PodSettings(
+    role=Role.TRAINER,
+    index=0,
+    pod_name="q-trainer-0-1",
+    pod_ip="127.0.0.1",
+    coordinator_host="127.0.0.1",  # nobody listens at Ray's port: no node is started
+    num_gpus=0,
+    grace_s=60,
+    api_token="a",
+    ray_token="b",
+)
+
+
+class ScriptedLink:
+    """A coordinator in one stage; lets go at the second notice."""
+
+    def __init__(self, stage: Stage) -> None:
+        count = RoleCount(wanted=1, usable=0)
+        self._document = StatusDocument(
+            job_uid="u", attempt=1, stage=stage, ray_session="s", progress=Progress(),
+            trainers=count, engines=count, spec_hash="h",
+        )  # fmt: skip
+        self.heard = asyncio.Event()
+        self.notices: list[Notice] = []
+
+    async def status(self) -> StatusDocument:
+        if self.notices:
+            raise AssertionError("a pod that leaves does not follow any more")
+        self.heard.set()
+        return self._document
+
+    async def notice(self, notice: Notice) -> NoticeResult:
+        self.notices.append(notice)
+        return NoticeResult(may_go=len(self.notices) == 2, saved_step=7)
+
+
+@pytest.mark.parametrize(
+    ("stage", "num_notices", "words"),
+    [(Stage.TRAINING, 2, "after step 7 was saved"), (Stage.DONE, 0, "is done")],
+)
+async def test_a_leaving_trainer_waits_for_the_save_unless_the_coordinator_is_done(
+    stage: Stage, num_notices: int, words: str
+) -> None:
+    link = ScriptedLink(stage)
+    life = NodeLife(SETTINGS, link, Processes())
+    living = asyncio.create_task(life.run())
+    await link.heard.wait()
+    life.leaving.set()
+    message = await living
+    assert words in message.message
+    assert [n.pod for n in link.notices] == ["q-trainer-0-1"] * num_notices
