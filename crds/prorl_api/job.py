@@ -12,9 +12,7 @@ from prorl_api.spec_model import DataSpec, ModelSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.status import ProRLJobStatus
 
-JobName = Annotated[
-    str, StringConstraints(max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")
-]
+JobName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
 """Names of a job's objects are made from it: a pod's host name has 63 characters, and a Service's
 name begins with a letter."""
 

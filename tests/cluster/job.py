@@ -62,13 +62,14 @@ class Job:
         selector = f"prorl.dev/job={self.name}" + (f",prorl.dev/role={role}" if role else "")
         return self.product.objects("pods", self.namespace, "-l", selector)
 
-    def ready_pod(self, role: str) -> str | None:
-        """Name of a pod of the role that is ready and stays."""
+    def ready_pods(self, role: str) -> set[str]:
+        """Names of the role's pods that are ready and stay."""
+        ready = set()
         for pod in self.pods(role):
             conditions = {c["type"]: c["status"] for c in pod["status"].get("conditions", [])}
             if conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]:
-                return str(pod["metadata"]["name"])
-        return None
+                ready.add(str(pod["metadata"]["name"]))
+        return ready
 
     @property
     def directory(self) -> Path:

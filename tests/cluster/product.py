@@ -54,6 +54,13 @@ class Product:
         text = self.kubectl("get", kinds, "-n", namespace, "-o", "json", *selector)
         return list(json.loads(text)["items"])
 
+    def operator_metric(self, name: str) -> float:
+        """A series without labels of the operator's /metrics."""
+        service = f"{RELEASE}-prorl-operator-metrics:metrics"
+        path = f"/api/v1/namespaces/{SYSTEM}/services/{service}/proxy/metrics"
+        lines = self.kubectl("get", "--raw", path).splitlines()
+        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+
     def volume_of(self, claim: str, namespace: str = "default") -> Path:
         """Where the claim's files lie on this machine."""
         bound = self.find("pvc", claim, namespace) or {}

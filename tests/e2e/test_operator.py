@@ -1,0 +1,11 @@
+"""The operator as its chart installs it."""
+
+from cluster.product import SYSTEM, Product
+
+MIB = 1 << 20
+
+
+def test_the_operator_without_jobs_is_small(product: Product) -> None:
+    assert product.objects("prorljobs", SYSTEM) == []
+    resident = product.operator_metric("process_resident_memory_bytes")
+    assert resident < 120 * MIB, f"{resident / MIB:.0f} MiB"
