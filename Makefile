@@ -26,6 +26,7 @@ env: $(STAMP) ## install the locked Python environment into .venv
 
 $(STAMP): pyproject.toml uv.lock | $(UV)
 	$(say) "Python environment into .venv (the first time about 3 GB, some minutes)"
+	@mk/compiler.sh $(PYTHON)
 	@env -u VIRTUAL_ENV UV_PYTHON=$(PYTHON) UV_COMPILE_BYTECODE=1 $(UV) sync --frozen --all-extras --no-extra gpu
 	@touch $@
 

@@ -89,9 +89,12 @@ def _build_base(target: Path) -> None:
 
 
 def _build_operator(target: Path) -> None:
-    if TRAINER not in _run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}"):
+    known = _run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}").split()
+    if TRAINER not in known:
         _run("buildah", "pull", "-q", f"oci-archive:{archive('base')}")
-    arguments = ["--isolation", "chroot", "--layers", "--volume", CERTIFICATES]
+    if OPERATOR in known:
+        _run("buildah", "rmi", OPERATOR)  # or it would stay without a name
+    arguments = ["--isolation", "chroot", "--volume", CERTIFICATES]
     arguments += ["--build-arg", f"BASE={TRAINER}", "--pull=never", "-t", OPERATOR]
     _run("buildah", "bud", "-q", *arguments, "-f", "operator/Dockerfile", str(ROOT))
     _push(OPERATOR, target)
