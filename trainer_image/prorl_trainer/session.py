@@ -61,6 +61,7 @@ class Session:
         self._pool: EnginePool[RayEngine] | None = None
         self._learners: RayLearnerGroup | None = None
         self._recorder: Recorder | None = None
+        self._verifier: asyncio.Task[VerifierClient] | None = None
         self._leaving: set[str] = set()
         """Ray node IDs of trainers that have been told to go."""
         self.state: RunState | None = None
@@ -74,7 +75,7 @@ class Session:
     async def run(self) -> RunState:
         """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
         desk, spec, status = self._desk, self._spec, self._status
-        verifier_task = asyncio.create_task(start.verifier(desk.context, self._closing))
+        self._verifier = asyncio.create_task(start.verifier(desk.context, self._closing))
         model_dir, tokenizer = await start.model(desk.context, self._report)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer)
         first = start.first_state(desk.context.job, prompts)
@@ -85,7 +86,7 @@ class Session:
         await asyncio.to_thread(ray_driver.connect, desk.context)
         desk.control.listen()
         self._pool = start.pool(desk, model_dir, self._send)
-        verifier = await verifier_task
+        verifier = await self._verifier
         while True:
             try:
                 return await self._train(model_dir, first, prompts, verifier)
@@ -99,6 +100,9 @@ class Session:
                 self._recorder.end(self.state)
             except StorageError as error:  # the parts must end all the same
                 log.warning("the end is not in the metrics: %s", error)
+        if self._verifier is not None:
+            self._verifier.cancel()
+            await asyncio.wait({self._verifier})
         for part in (self._pool, self._learners, *self._closing):
             if part is not None:
                 await part.close()

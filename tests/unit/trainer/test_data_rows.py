@@ -31,6 +31,14 @@ def make_spec(train: str, validation: str | None = None, max_prompt: int = 128) 
     )
 
 
+def make_file_spec(directory: Path, rows: list[dict[str, Any]]) -> ProRLJobSpec:
+    path = directory / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    spec = make_spec(SPELL)
+    train = spec.data.train[0].model_copy(update={"uri": f"file://{path}", "domain": Domain.MATH})
+    return spec.model_copy(update={"data": spec.data.model_copy(update={"train": [train]})})
+
+
 def test_reads_jsonl_and_parquet_alike(tmp_path: Path) -> None:
     records = [{"prompt": "1+1", "answer": "2"}, {"prompt": "2+2", "answer": "4"}]
     jsonl, parquet = tmp_path / "a.jsonl", tmp_path / "a.parquet"
@@ -130,6 +138,12 @@ def test_a_prompt_over_the_limit_is_refused() -> None:
         prompts.prompt(0)
 
 
+def test_a_long_row_of_a_file_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+    rows = [{"prompt": "1+1", "answer": "2"}, {"prompt": "1+" * 600, "answer": "2"}]
+    with pytest.raises(DataError, match=r"row 2 has 1201 prompt tokens, more than maxPromptTokens"):
+        Prompts(make_file_spec(tmp_path, rows), build_tokenizer())
+
+
 def test_a_text_and_the_same_chat_give_the_same_tokens() -> None:
     tokenizer = build_tokenizer()
     chat = [{"role": "user", "content": "1 + 1"}]
@@ -150,12 +164,10 @@ def test_a_chat_that_the_template_refuses_is_named_by_its_row(tmp_path: Path) ->
         "{% for m in messages %}{% if m['role'] != 'user' %}"
         "{{ raise_exception('no system role') }}{% endif %}{% endfor %}"
     )
-    path = tmp_path / "a.jsonl"
-    path.write_text('{"prompt": [{"role": "system", "content": "s"}], "answer": "1"}')
-    spec = make_spec(SPELL)
-    train = spec.data.train[0].model_copy(update={"uri": f"file://{path}", "domain": Domain.MATH})
-    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"train": [train]})})
-    with pytest.raises(DataError, match="refuses row 0: no system role"):
+    spec = make_file_spec(
+        tmp_path, [{"prompt": [{"role": "system", "content": "s"}], "answer": "1"}]
+    )
+    with pytest.raises(DataError, match="refuses row 1: no system role"):
         Prompts(spec, tokenizer).prompt(0)
 
 

@@ -21,6 +21,9 @@ from prorl_trainer.types import Prompt
 FINGERPRINT_ROWS = 256
 """Rows of each set that go into the fingerprint, spread evenly: enough to notice another file."""
 
+TEMPLATE_TOKENS = 64
+"""What a chat template may add, for the early check of files only."""
+
 
 class Prompts:
     """types.PromptSource."""
@@ -33,6 +36,7 @@ class Prompts:
         self._order = Order(
             spec.algorithm.seed, [len(r) for r in self._rows], [s.weight for s in self._sets]
         )
+        self._refuse_long_rows()
         held_out = spec.data.validation.sets if spec.data.validation else []
         _refuse_overlap(self._sets, held_out)
         trained = self._rows if held_out else []
@@ -41,13 +45,25 @@ class Prompts:
         self.fingerprint = fingerprint_of([*self._sets, *held_out], self._rows)
 
     def prompt(self, ordinal: int) -> Prompt:
-        """See types.PromptSource. Raises DataError for a prompt over the limit."""
+        """See types.PromptSource. Raises DataError for a prompt over the limit, which rows of a
+        file seldom are: they were looked through."""
         index, row = self._order.place(ordinal)
         return self._prompt(self._sets[index], self._rows[index][row], ordinal, row)
 
     def validation(self) -> Sequence[Prompt]:
         """See types.PromptSource."""
         return self._validation
+
+    def _refuse_long_rows(self) -> None:
+        """A file's long rows are found now, not when they are drawn after days of training."""
+        for dataset, rows in zip(self._sets, self._rows, strict=True):
+            if dataset.uri.startswith("gym://"):
+                continue  # would all have to be generated
+            for number, row in enumerate(rows):
+                # No tokenizer makes more tokens than bytes: most rows need not be encoded.
+                size_bytes = len(prompt_text(row.prompt).encode())
+                if size_bytes + TEMPLATE_TOKENS > self._max_prompt_tokens:
+                    self._prompt(dataset, row, 0, number)
 
     def _held_out(self, dataset: DataSet, seen: set[str]) -> list[Prompt]:
         """Held-out prompts; those that also occur in training measure memory and are left out."""
@@ -64,12 +80,12 @@ class Prompts:
             token_ids = encode(self._tokenizer, row.prompt)
         except TemplateError as error:
             raise DataError(
-                f"Dataset {dataset.name}: the chat template refuses row {number}: "
+                f"Dataset {dataset.name}: the chat template refuses row {number + 1}: "
                 f"{one_line(error)}."
             ) from error
         if len(token_ids) > self._max_prompt_tokens:
             raise DataError(
-                f"Dataset {dataset.name}: row {number} has {len(token_ids)} prompt tokens, "
+                f"Dataset {dataset.name}: row {number + 1} has {len(token_ids)} prompt tokens, "
                 f"more than maxPromptTokens {self._max_prompt_tokens}."
             )
         return Prompt(
