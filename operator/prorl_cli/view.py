@@ -1,6 +1,7 @@
 """Live progress: a panel on a terminal, plain lines everywhere else."""
 
 import itertools
+import re
 import time
 from collections.abc import Callable
 from typing import Protocol
@@ -72,12 +73,14 @@ class PlainView:
         self._total_steps = total_steps
         self._clock = clock
         self._said: set[str] = set()
+        self._stage = ""
+        self._stage_time = float("-inf")
         self._step = 0
         self._time = float("-inf")
 
     def show(self, progress: Progress, note: str) -> None:
         """Writes what is new."""
-        self._say_once(note or stage_text(progress))
+        self._say_stage(note or stage_text(progress))
         for step, accuracy in progress.accuracy.items():
             self._say_once(f"step {step}: held-out accuracy {accuracy:.3f}")
         for step, values in progress.resets.items():
@@ -89,6 +92,15 @@ class PlainView:
             self._step, self._time = step, now
             self._write(f"step {step}/{self._total_steps}: {numbers_text(progress)}")
 
+    def _say_stage(self, line: str) -> None:
+        """A number that counts up in it is no news for some seconds."""
+        now = self._clock()
+        counting = _without_numbers(line) == _without_numbers(self._stage)
+        if line == self._stage or (counting and now - self._stage_time < PLAIN_EVERY_S):
+            return
+        self._stage, self._stage_time = line, now
+        self._write(line)
+
     def _say_once(self, line: str) -> None:
         if line and line not in self._said:
             self._said.add(line)
@@ -96,6 +108,10 @@ class PlainView:
 
     def close(self) -> None:
         """Nothing is left open."""
+
+
+def _without_numbers(line: str) -> str:
+    return re.sub(r"\d+", "#", line)
 
 
 def render(progress: Progress, name: str, total_steps: int, note: str) -> RenderableType:
