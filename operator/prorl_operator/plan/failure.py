@@ -95,9 +95,14 @@ def waiting_failures(observed: Observed) -> list[PodView]:
 
 def describe_end(pod: PodView) -> str:
     """One or two sentences: which pod, which code, and its own words."""
+    return f"Pod {pod.name} {how_it_ended(pod)}"
+
+
+def how_it_ended(pod: PodView) -> str:
+    """The same without the pod's name."""
     word = parse_termination(pod)
     words = " ".join(part for part in (f"({word.reason}).", word.message) if part)
-    return f"Pod {pod.name} ended with exit code {pod.exit_code} {words}"
+    return f"ended with exit code {pod.exit_code} {words}"
 
 
 def parse_termination(pod: PodView) -> TerminationMessage:

@@ -14,6 +14,9 @@ from prorl_operator.plan.actions import Action, CreatePod, DeletePod, EventReaso
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.restart import Decision, Keep, Replace, Wait, decide
 
+LONGEST_REASON = 800
+"""Characters of a pod's own words in an Event, whose note is cut at 1024."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PodPlan:
@@ -111,10 +114,11 @@ def _replacement_event(
     slot: Slot, incarnation: int, old: PodView | None, *, failed: bool, why: str
 ) -> PlannedEvent:
     subject = f"Pod {old.name}" if old else f"The pod of {slot.host_name}"
+    words = why[:LONGEST_REASON].rstrip(".")
     restarted = slot.role is Role.COORDINATOR
     return PlannedEvent(
         reason=EventReason.RESTARTED if restarted else EventReason.POD_REPLACED,
-        note=f"{subject} {why}; incarnation {incarnation} replaces it.",
+        note=f"{subject} {words}; incarnation {incarnation} replaces it.",
         identity=f"{slot.host_name}-{incarnation}",
         warning=failed,
     )

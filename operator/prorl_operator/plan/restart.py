@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 from prorl_api.spec_roles import Role
 
-from prorl_operator.plan.failure import End, classify_end
+from prorl_operator.plan.failure import End, classify_end, how_it_ended
 from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
 
 FIRST_DELAY_S = 10.0
@@ -68,7 +68,9 @@ def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
     if now < due:
         seconds = (due - now).total_seconds()
         return Wait(seconds=seconds, why=f"Pod {pod.name} is replaced in {seconds:.0f} s")
-    return Replace(failed=end is End.COUNTED, why=f"ended with exit code {pod.exit_code}")
+    if end is End.COUNTED:
+        return Replace(failed=True, why=how_it_ended(pod))
+    return Replace(why=f"ended with exit code {pod.exit_code}")
 
 
 def _pause_s(pod: PodView, end: End, observed: Observed, now: datetime) -> float:

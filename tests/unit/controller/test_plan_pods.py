@@ -20,8 +20,10 @@ from controller_builders import (
     make_status,
 )
 from prorl_api.spec_roles import Role
+from prorl_api.wire import TerminationMessage
 from prorl_operator.build.ledger import ANNOTATION, Ledger, parse_ledger
 from prorl_operator.build.names import Slot
+from prorl_operator.kube.events import NOTE_LIMIT
 from prorl_operator.plan.actions import CreatePod, DeletePod
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.pods import PodPlan, deletions, next_incarnation, plan_pods
@@ -91,7 +93,19 @@ def test_a_failed_pod_goes_only_once_its_replacement_carries_the_count() -> None
     assert remove == DeletePod(name=old.name, uid=old.uid, once_created="q-trainer-0-2")
     (event,) = plan.events
     assert event.warning
-    assert event.note == ("Pod q-trainer-0-1 ended with exit code 19; incarnation 2 replaces it.")
+    assert event.note.startswith("Pod q-trainer-0-1 ended with exit code 19 (TrainerLost). ")
+    assert event.note.endswith("; incarnation 2 replaces it.")
+
+
+def test_the_event_of_a_restart_says_why_in_the_pods_own_words() -> None:
+    word = TerminationMessage(
+        outcome="Failed", exit_code=14, reason="Storage", message="No space left." + "x" * 1500
+    )
+    old = make_ended(COORDINATOR, 14, exit_message=word.model_dump_json(by_alias=True))
+    (event,) = planned(make_observed(old)).events
+    assert "(Storage). No space left." in event.note
+    assert event.note.endswith("; incarnation 2 replaces it.")
+    assert len(event.note) <= NOTE_LIMIT
 
 
 def test_a_restart_of_the_coordinator_has_its_own_event() -> None:

@@ -18,6 +18,7 @@ from controller_builders import (
 from hypothesis import given
 from hypothesis import strategies as st
 from prorl_operator.build.names import Slot
+from prorl_operator.plan.failure import how_it_ended
 from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
 from prorl_operator.plan.restart import (
     FIRST_DELAY_S,
@@ -94,7 +95,7 @@ def test_a_disrupted_pod_is_replaced_at_once_however_often_pods_have_failed(slot
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
 def test_the_first_failure_is_replaced_at_once_and_is_a_failure(slot: Slot) -> None:
     pod = make_ended(slot, 19, started_at=ago(5))
-    assert decided(pod) == Replace(failed=True, why="ended with exit code 19")
+    assert decided(pod) == Replace(failed=True, why=how_it_ended(pod))
 
 
 @pytest.mark.parametrize("slot", [COORDINATOR, TRAINER], ids=lambda slot: slot.role)
