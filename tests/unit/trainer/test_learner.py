@@ -2,6 +2,9 @@
 
 import dataclasses
 import math
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -240,9 +243,31 @@ def test_shards_of_another_model_are_refused(model_dir: Path, tmp_path: Path) ->
         other.load(str(tmp_path / "shards"))
 
 
-def test_a_full_disk_is_a_storage_error(model_dir: Path) -> None:
+def test_a_directory_that_cannot_be_made_is_a_storage_error(model_dir: Path) -> None:
     with pytest.raises(StorageError, match="/dev/full"):
         make_learner(model_dir).save("/dev/full/shards")
+
+
+def test_a_disk_that_is_full_at_any_byte_is_a_storage_error(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    """torch's writer raises RuntimeError instead of OSError where only its buffer's end fails."""
+    learner = make_learner(model_dir)
+    size = max(size for size, _ in learner.save(str(tmp_path / "whole")).files.values())
+    for limit in range(0, size, size // 60):
+        with file_size_limit(limit), pytest.raises(StorageError, match="last checkpoint stands"):
+            learner.save(str(tmp_path / f"{limit}"))
+
+
+@contextmanager
+def file_size_limit(num_bytes: int) -> Iterator[None]:
+    """Writing past it fails, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_files_are_listed_with_size_and_digest(model_dir: Path, tmp_path: Path) -> None:

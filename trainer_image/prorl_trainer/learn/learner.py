@@ -123,9 +123,9 @@ class Learner:
             ) from error
         except CheckpointException as error:
             for rank, (cause, _) in sorted(error.failures.items()):
-                if isinstance(cause, OSError):
+                if words := _storage_words(cause):
                     raise StorageError(
-                        f"Rank {rank} cannot write its shards to {directory}: {cause}. "
+                        f"Rank {rank} cannot write its shards to {directory}: {words}. "
                         "The last checkpoint stands."
                     ) from error
             raise
@@ -196,6 +196,14 @@ class Learner:
             self._sender.close()
         if dist.is_initialized():
             dist.destroy_process_group()
+
+
+def _storage_words(cause: BaseException) -> str:
+    """What a failure to write says; nothing for others. torch's archive writer raises no OSError
+    when only its last bytes do not get out."""
+    if isinstance(cause, OSError):
+        return str(cause)
+    return "the last bytes were not taken" if "inline_container" in str(cause) else ""
 
 
 def make_optimizer(policy: torch.nn.Module) -> torch.optim.AdamW:
