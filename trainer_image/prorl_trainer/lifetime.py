@@ -44,7 +44,7 @@ async def live(context: Context) -> TerminationMessage:
 
 def _desk(context: Context) -> Desk:
     store = CheckpointStore(context.checkpoints, keep=context.job.spec.checkpoint.keep)
-    attempt = store.open_for_attempt(context.attempt)
+    attempt = store.open_for_attempt(context.attempt, context.job.uid)
     spec = context.job.spec
     status = StatusHolder(
         StatusDocument(

@@ -79,7 +79,7 @@ class Session:
         model_dir, tokenizer = await start.model(desk.context, self._report)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer)
         first = start.first_state(desk.context.job, prompts)
-        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
+        checkpoint = await asyncio.to_thread(desk.store.load, start.resume_of(desk.context))
         self.state = first if checkpoint is None else start.same_run(first, checkpoint)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")

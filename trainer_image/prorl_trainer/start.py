@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import JobDocument
 
 from prorl_trainer import ray_driver
@@ -81,6 +82,13 @@ def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
                 f"has {mine[:12]}). Use another job name or claim to start afresh."
             )
     return checkpoint.state
+
+
+def resume_of(context: Context) -> Resume:
+    """What the spec says, for a job's first attempt: the later ones of a pod go on from what the
+    first has made, or `None` would let no job survive the loss of its coordinator."""
+    later = context.attempt is not None and context.attempt > 1
+    return Resume.LATEST if later else context.job.spec.checkpoint.resume
 
 
 def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Recorder:

@@ -191,6 +191,32 @@ def test_a_stale_attempt_can_neither_open_nor_commit(tmp_path):
         opened(tmp_path, attempt=1)
 
 
+def claim(directory: Path, attempt: int, job_uid: str) -> CheckpointStore:
+    store = CheckpointStore(directory, keep=2)
+    assert store.open_for_attempt(attempt, job_uid) == attempt
+    return store
+
+
+def test_a_job_that_was_created_anew_goes_on_where_the_former_one_ended(tmp_path):
+    claim(tmp_path, 1, "former")
+    former = claim(tmp_path, 3, "former")
+    commit(former, 1)
+    commit(claim(tmp_path, 1, "anew"), 2)
+    commit(claim(tmp_path, 2, "anew"), 3)
+    with pytest.raises(CheckpointError, match="has taken over"):
+        commit(former, 4)
+    for attempt, uid in ((1, "anew"), (4, "former"), (9, "former")):
+        with pytest.raises(CheckpointError, match="has taken over"):
+            claim(tmp_path, attempt, uid)
+    assert latest_step(tmp_path) == 3
+
+
+def test_a_claim_that_a_crash_has_cut_does_not_lock_the_next_attempt_out(tmp_path):
+    claim(tmp_path, 1, "job")
+    (tmp_path / "attempt-00000002").write_bytes(b"")
+    commit(claim(tmp_path, 3, "job"), 1)
+
+
 @settings(max_examples=120, deadline=None)
 @given(data=st.data())
 def test_no_changed_byte_is_ever_loaded(tmp_path_factory, two_steps, data):

@@ -66,26 +66,42 @@ class CheckpointStore:
         self.last_step: int | None = None
         """Step of the checkpoint that was committed or loaded last."""
 
-    def open_for_attempt(self, attempt: int | None) -> int:
+    def open_for_attempt(self, attempt: int | None, job_uid: str = "") -> int:
         """Claims the store: from now on no older attempt can commit. None takes the next number.
 
+        Attempts are counted per job object; a job that was deleted and created anew begins again
+        with 1, so inside the store its attempts go on after those of the former one.
         Returns the attempt. Raises CheckpointError if a newer one has claimed it, StorageError.
         """
         with storage_errors(self._directory):
             self._files.make_directory(self._directory)
-            newest = self._newest_attempt()
-            self._attempt = newest + 1 if attempt is None else attempt
-            if self._attempt < newest:
-                raise CheckpointError(
-                    f"Attempt {self._attempt} may not write to {self._directory}: attempt "
-                    f"{newest} has taken over."
-                )
+            self._attempt = self._number(attempt, job_uid)
             fence = self._directory / FENCE.format(self._attempt)
             if not fence.exists():
-                self._files.write(fence, b"")
+                self._files.write(fence, job_uid.encode())
                 self._files.sync(self._directory)
             self._sweep()
-        return self._attempt
+        return self._attempt if attempt is None else attempt
+
+    def _number(self, attempt: int | None, job_uid: str) -> int:
+        """The attempt's number among all that have ever claimed the store."""
+        newest = self._newest_attempt()
+        if attempt is None:
+            return newest + 1
+        # A fence that a crash left empty counts as ours: it must not lock us out.
+        owners = {number: self._owner(number) or job_uid for number in self._fences()}
+        mine = [number for number, owner in owners.items() if owner == job_uid]
+        former = [number for number in owners if not mine or number < min(mine)]
+        number = max(former, default=0) + attempt
+        if number < newest or (mine and owners[newest] != job_uid):
+            raise CheckpointError(
+                f"Attempt {attempt} may not write to {self._directory}: attempt {newest} has "
+                "taken over."
+            )
+        return number
+
+    def _owner(self, number: int) -> str:
+        return (self._directory / FENCE.format(number)).read_text(errors="replace")
 
     def load(self, resume: Resume) -> Checkpoint | None:
         """The newest checkpoint that verifies; None where there never was one.
@@ -209,10 +225,12 @@ class CheckpointStore:
     def _quarantined(self) -> list[Path]:
         return sorted(self._directory.glob("*.bad-*"))
 
-    def _newest_attempt(self) -> int:
+    def _fences(self) -> list[int]:
         names = (FENCE_NAME.match(p.name) for p in self._directory.iterdir())
-        fences = [int(m[1]) for m in names if m]
-        return max(fences, default=0)
+        return [int(m[1]) for m in names if m]
+
+    def _newest_attempt(self) -> int:
+        return max(self._fences(), default=0)
 
     def _quarantine(self, directory: Path, reason: str) -> None:
         log.error("checkpoint=%s quarantined: %s", directory.name, reason)
