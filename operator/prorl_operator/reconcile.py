@@ -97,6 +97,7 @@ class Reconciler:
             pods=observe_pods(self.watched.pods(key), memory),
             children=observe_children(self.watched.children(key), memory),
             document=self.link.document(key),
+            token_refused=self.link.refuses(key),
             problems=memory.problems,
             incarnations=dict(memory.incarnations),
             tokens_applied=memory.tokens_applied,

@@ -36,6 +36,11 @@ class CoordinatorLink:
         self._changed = changed
         self._targets: dict[Key, Target] = {}
         self._documents: dict[Key, StatusDocument] = {}
+        self._refusing: set[Key] = set()
+
+    def refuses(self, key: Key) -> bool:
+        """Whether the coordinator does not know our token: its Secret is another key's."""
+        return key in self._refusing
 
     def document(self, key: Key) -> StatusDocument | None:
         """The last one that was heard."""
@@ -45,12 +50,13 @@ class CoordinatorLink:
         """None: the coordinator does not run; its last words stay."""
         if target is None:
             self._targets.pop(key, None)
+            self._refusing.discard(key)
         else:
             self._targets[key] = target
 
     def forget(self, key: Key) -> None:
         """The job is gone."""
-        self._targets.pop(key, None)
+        self.follow(key, None)
         self._documents.pop(key, None)
 
     async def run(self) -> None:
@@ -81,6 +87,7 @@ class CoordinatorLink:
         headers = {"Authorization": f"Bearer {target.token}"}
         try:
             async with session.get(url, headers=headers, allow_redirects=False) as answer:
+                self._note_refusal(key, target, refused=answer.status == 401)
                 if answer.status != 200:
                     log.debug("coordinator namespace=%s job=%s status=%d", *key, answer.status)
                     return None
@@ -90,6 +97,13 @@ class CoordinatorLink:
         except ValidationError as error:
             log.warning("coordinator not understood namespace=%s job=%s error=%s", *key, error)
         return None
+
+    def _note_refusal(self, key: Key, target: Target, *, refused: bool) -> None:
+        if self._targets.get(key) != target or refused is self.refuses(key):
+            return
+        (self._refusing.add if refused else self._refusing.discard)(key)
+        log.warning("token refused=%s namespace=%s job=%s", refused, *key)
+        self._changed(key)
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

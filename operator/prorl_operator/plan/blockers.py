@@ -13,6 +13,7 @@ class Blocker(StrEnum):
     CONTAINER_CONFIG_FAILED = "ContainerConfigFailed"
     CLAIM_MISSING = "ClaimMissing"
     UNSCHEDULABLE = "Unschedulable"
+    TOKEN_REFUSED = "TokenRefused"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,7 +36,21 @@ def find_blocker(observed: Observed) -> Blocked | None:
         blocked = None if pod.ended or pod.leaving else _pod_blocker(pod, observed)
         if blocked is not None:
             return blocked
-    return None
+    return _refused(observed)
+
+
+def _refused(observed: Observed) -> Blocked | None:
+    pod = observed.coordinator
+    if pod is None or not pod.running or not observed.token_refused:
+        return None
+    return Blocked(
+        reason=Blocker.TOKEN_REFUSED,
+        message=(
+            f"Pod {pod.name} refuses the operator's token, so its progress cannot be read: it was "
+            "started with another Secret, or the operator has another key since. It trains on; "
+            "delete the job's pods to give all of them the same token."
+        ),
+    )
 
 
 def _pod_blocker(pod: PodView, observed: Observed) -> Blocked | None:

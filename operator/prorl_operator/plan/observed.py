@@ -91,6 +91,8 @@ class Observed:
     children: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
     """(kind, name) -> manifest of ConfigMaps, Services and claims."""
     document: StatusDocument | None = None
+    token_refused: bool = False
+    """The coordinator does not know the operator's token."""
     problems: tuple[Problem, ...] = ()
     incarnations: Mapping[Slot, int] = field(default_factory=dict)
     """Highest incarnation that this process has ever seen per slot."""

@@ -138,10 +138,14 @@ class Link:
 
     said: StatusDocument | None = None
     target: Target | None = None
+    refusing: bool = False
     forgotten: list[Key] = field(default_factory=list)
 
     def document(self, key: Key) -> StatusDocument | None:
         return self.said
+
+    def refuses(self, key: Key) -> bool:
+        return self.refusing
 
     def follow(self, key: Key, target: Target | None) -> None:
         self.target = target

@@ -2,6 +2,7 @@
 
 import pytest
 from controller_builders import (
+    COORDINATOR,
     ROLLOUT,
     TRAINER,
     VERIFIER,
@@ -87,3 +88,13 @@ def test_the_api_servers_refusals_come_first_then_pods_by_name() -> None:
     blocked = find_blocker(make_observed(*pods, problems=(quota, last)))
     assert blocked is not None
     assert (blocked.reason, blocked.message) == ("RefusedByApiServer", "exceeded quota")
+
+
+def test_a_coordinator_that_refuses_our_token_says_how_to_give_it_one() -> None:
+    blocked = find_blocker(make_observed(token_refused=True))
+    assert blocked is not None
+    assert blocked.reason == "TokenRefused"
+    assert "q-coordinator-0-1 refuses the operator's token" in blocked.message
+    assert "delete the job's pods" in blocked.message
+    ended = make_ended(COORDINATOR)
+    assert find_blocker(make_observed(ended, token_refused=True)) is None

@@ -87,7 +87,7 @@ async def test_only_what_has_changed_wakes_the_job() -> None:
 
 BAD: dict[str, StatusDocument | web.Response | bytes] = {
     "another job": make_document(job_uid="another"),
-    "refused": web.Response(status=401, body=LATER),
+    "broken": web.Response(status=500, body=LATER),
     "elsewhere": web.Response(status=302, headers={"Location": "/elsewhere"}),
     "garbage": b"{",
     "not a document": b'{"jobUid": "job-uid"}',
@@ -104,6 +104,28 @@ async def test_what_is_not_believed_leaves_the_last_words(bad: Any) -> None:
         await coordinator.was_asked(4)
         assert changes == [KEY]
         assert link.document(KEY) == GOOD
+
+
+async def test_a_refused_token_wakes_the_job_once_and_again_when_it_is_taken() -> None:
+    refused = web.Response(status=401, body=LATER)
+    coordinator = ScriptedCoordinator(GOOD, refused, refused)
+    async with looking_at(coordinator) as (link, changes):
+        assert not link.refuses(KEY)
+        await coordinator.was_asked(4)
+        assert link.refuses(KEY)
+        assert (changes, link.document(KEY)) == ([KEY, KEY], GOOD)
+        coordinator.script[-1] = GOOD
+        await coordinator.was_asked(coordinator.looks + 2)
+        assert not link.refuses(KEY)
+        assert changes == [KEY, KEY, KEY]
+
+
+async def test_a_coordinator_that_does_not_run_refuses_nothing() -> None:
+    coordinator = ScriptedCoordinator(web.Response(status=401))
+    async with looking_at(coordinator) as (link, _):
+        await coordinator.was_asked(2)
+        link.follow(KEY, None)
+        assert not link.refuses(KEY)
 
 
 async def test_the_last_words_stay_when_the_coordinator_ends() -> None:
