@@ -17,6 +17,7 @@ from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import Role
 from prorl_api.status import CheckpointStatus, Measured, Progress, ReferenceStatus
 
+MAX_STATUS_MESSAGE = 1024
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -57,7 +58,7 @@ class StatusDocument(ApiModel):
     job_uid: str
     attempt: int
     stage: Stage
-    message: Annotated[str, StringConstraints(max_length=1024)] = ""
+    message: Annotated[str, StringConstraints(max_length=MAX_STATUS_MESSAGE)] = ""
     """One sentence for people, e.g. what is being waited for."""
     ray_session: str
     """Changes whenever the Ray head is a new one; agents rejoin then."""

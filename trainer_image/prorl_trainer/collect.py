@@ -3,7 +3,7 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
 
 from prorl_api.spec_algorithm import AlgorithmSpec
@@ -135,12 +135,23 @@ async def draw(
         verdicts = await sampler.verifier.verify(prompt, completions)
         return Group(prompt=prompt, completions=tuple(completions), verdicts=verdicts)
 
-    groups = list(await asyncio.gather(*(one(prompt) for prompt in prompts)))
     return Drawn(
-        groups=groups,
+        groups=await _all_or_none([one(prompt) for prompt in prompts]),
         generate_seconds=max(generated) - start,
         verify_seconds=time.monotonic() - max(generated),
     )
+
+
+async def _all_or_none(calls: Sequence[Coroutine[None, None, Group]]) -> list[Group]:
+    """Results in order. When one fails the others are ended first: they would go on drawing, with
+    weights and for a step that the loop has left."""
+    tasks = [asyncio.ensure_future(call) for call in calls]
+    try:
+        return list(await asyncio.gather(*tasks))
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def rollout_metrics(out: Collected) -> dict[str, float]:

@@ -4,6 +4,7 @@ Order: sample prompts, generate, verify, keep groups with signal, advantages, up
 decision, checkpoint, weight sync.
 """
 
+import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from prorl_trainer.checkpoint.state import ReferenceState, RunState
 from prorl_trainer.collect import Sampler, accuracy, collect, draw, rollout_metrics
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.types import LearnerGroup, PromptSource, UpdateSettings
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -137,6 +140,9 @@ async def evaluate(parts: Parts, state: RunState) -> RunState:
         name=f"validation-{state.step}",
     )
     values = accuracy(drawn.groups)
+    if not values:
+        log.warning("step=%d no accuracy: the verifier judged no completion", state.step)
+        return state
     best = max(values["accuracy"], state.best_accuracy or 0.0)
     state = state.model_copy(update={"accuracy": values["accuracy"], "best_accuracy": best})
     parts.recorder.validation(state, values)

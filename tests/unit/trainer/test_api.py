@@ -1,7 +1,7 @@
 """The coordinator's HTTP API: who is let in, and what a wrong body is told."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -16,9 +16,8 @@ RIGHT = {"Authorization": "Bearer secret"}
 ROUTES = [("GET", "/v1/status"), ("POST", "/v1/commands"), ("POST", "/v1/notices")]
 
 
-@pytest.fixture
-async def client() -> AsyncIterator[TestClient]:
-    document = StatusDocument(
+def make_document() -> StatusDocument:
+    return StatusDocument(
         job_uid="u",
         attempt=1,
         stage=Stage.STARTING,
@@ -28,8 +27,12 @@ async def client() -> AsyncIterator[TestClient]:
         engines=RoleCount(wanted=1, usable=0),
         spec_hash="h",
     )
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[TestClient]:
     app = build_app(
-        status=StatusHolder(document),
+        status=StatusHolder(make_document()),
         control=Control(),
         registry=CollectorRegistry(),
         token="secret",
@@ -88,3 +91,14 @@ async def test_the_right_token_gets_the_status(client: TestClient) -> None:
     async with client.get("/v1/status", headers=RIGHT) as answer:
         assert answer.status == 200
         assert (await answer.json())["stage"] == "Starting"
+
+
+@pytest.mark.parametrize("say", [StatusHolder.message, lambda s, m: s.stage(Stage.DONE, m)])
+def test_a_long_message_leaves_a_status_that_its_readers_accept(
+    say: Callable[[StatusHolder, str], None],
+) -> None:
+    """They refuse a document over its limits, and an agent that does ends its pod."""
+    holder = StatusHolder(make_document())
+    say(holder, "x" * 5000)
+    text = holder.document().model_dump_json(by_alias=True)
+    assert StatusDocument.model_validate_json(text).message.startswith("xxx")

@@ -3,6 +3,7 @@
 from typing import Any
 
 from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
+from prorl_api.wire import MAX_STATUS_MESSAGE as MAX_MESSAGE
 from prorl_api.wire import RoleCount, Stage, StatusDocument
 
 
@@ -18,11 +19,11 @@ class StatusHolder:
 
     def stage(self, stage: Stage, message: str = "") -> None:
         """What is being done, in one sentence for people."""
-        self._set(stage=stage, message=message)
+        self._set(stage=stage, message=message[:MAX_MESSAGE])
 
     def message(self, message: str) -> None:
         """What is being waited for."""
-        self._set(message=message)
+        self._set(message=message[:MAX_MESSAGE])
 
     def progress(self, progress: Progress) -> None:
         """After a step or an evaluation."""

@@ -1,0 +1,101 @@
+"""Drawing groups: what runs when one of them fails, and a validation that nobody judged."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+from prorl_api.job import ProRLJobSpec
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.collect import Sampler, draw
+from prorl_trainer.errors import TrainerLostError
+from prorl_trainer.loop import Parts, evaluate
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Prompt, Verdict
+
+SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
+SPEC = ProRLJobSpec.model_validate(
+    {
+        "model": {"uri": "tiny://llama"},
+        "data": {"train": [SET], "validation": {"sets": [SET | {"name": "held-out"}]}},
+    }
+)
+STATE = RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d", accuracy=0.5)
+
+
+def make_prompt(ordinal: int) -> Prompt:
+    return Prompt(
+        ordinal=ordinal, set_name="sums", domain="math", verifier="math-verify", text="1+1?",
+        token_ids=(1,), answer="2",
+    )  # fmt: skip
+
+
+def make_completion(request: GenerationRequest) -> Completion:
+    return Completion(
+        request_id=request.request_id, token_ids=(2,), mask=(True,), logprobs=(-1.0,),
+        finish_reason=FinishReason.STOP, weight_versions=("1-0",), text="2",
+    )  # fmt: skip
+
+
+class Unjudged:
+    """A verifier that is broken for every completion."""
+
+    async def verify(self, _: Prompt, completions: Sequence[Completion]) -> tuple[Verdict, ...]:
+        return (Verdict(score=None),) * len(completions)
+
+
+class Prompts:
+    """Two held-out prompts."""
+
+    fingerprint = "d"
+
+    def prompt(self, ordinal: int) -> Prompt:
+        raise AssertionError(f"{ordinal} is a training prompt")
+
+    def validation(self) -> Sequence[Prompt]:
+        return [make_prompt(-1), make_prompt(-2)]
+
+
+async def test_when_one_group_fails_the_others_are_ended() -> None:
+    """They would go on drawing after the loop has begun anew with the same prompts."""
+    running = 0
+
+    async def generate(requests: Sequence[GenerationRequest]) -> list[Completion]:
+        nonlocal running
+        if "-0-" in requests[0].request_id:
+            await asyncio.sleep(0)
+            raise TrainerLostError("gone while weights were sent to a new engine")
+        running += 1
+        try:
+            await asyncio.sleep(60)
+        finally:
+            running -= 1
+        raise AssertionError("nobody waits for this group")
+
+    prompts = [make_prompt(i) for i in range(3)]
+    with pytest.raises(TrainerLostError):
+        await draw(
+            prompts, SPEC.algorithm, Sampler(generate=generate, verifier=Unjudged()),
+            num_samples=2, name="train",
+        )  # fmt: skip
+    assert running == 0
+
+
+async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
+    async def generate(requests: Sequence[GenerationRequest]) -> list[Completion]:
+        return [make_completion(request) for request in requests]
+
+    async def unplanned(*_: Any) -> None:
+        raise AssertionError("not part of an evaluation")
+
+    parts = Parts(
+        spec=SPEC,
+        prompts=Prompts(),
+        sampler=Sampler(generate=generate, verifier=Unjudged()),
+        learners=None,  # type: ignore[arg-type]
+        publish=unplanned,
+        save=unplanned,
+        at_safe_point=unplanned,
+        finished=lambda _: None,
+        recorder=None,  # type: ignore[arg-type]
+    )
+    assert await evaluate(parts, STATE) == STATE
