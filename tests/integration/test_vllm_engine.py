@@ -2,10 +2,12 @@
 
 import asyncio
 
+import psutil
 import pytest
 import torch
 from ports import free_port
 from prorl_api.spec_roles import EngineKind
+from prorl_trainer.errors import EngineLostError
 from prorl_trainer.learn.learner import Learner, RankSettings
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.rollout.vllm_engine import VllmEngine
@@ -73,6 +75,10 @@ async def test_after_every_sync_the_engine_is_the_trainer(tmp_path):
             )
             await check_equal(learner, engine, version)
             learner.update(make_batch(seed=round_), make_settings(learning_rate=3e-2))
+        for process in psutil.Process().children(recursive=True):
+            process.kill()
+        with pytest.raises(EngineLostError):  # the actor lives on: only vLLM's own processes died
+            await engine.update_weights(names, dtypes, shapes, "1-9")
     finally:
         engine.close()
         learner.close()

@@ -114,6 +114,10 @@ class Session:
             raise StopRequested("Stopped on request before the first step.")
         self._status.message(text)
 
+    def _report_trainers(self, usable: int) -> None:
+        self._status.trainers(usable)
+        self._desk.metrics.record({"trainers_usable": usable})
+
     async def _train(
         self, model_dir: Path, first: RunState, prompts: Prompts, verifier: VerifierClient
     ) -> RunState:
@@ -124,7 +128,7 @@ class Session:
             self._spec.world_size,
             leaving=self._leaving,
             timeout_s=TRAINER_WAIT_S,
-            report=status.trainers,
+            report=self._report_trainers,
         )
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)

@@ -121,9 +121,10 @@ def pool(
         name = f"engine-{uuid.uuid4().hex[:8]}"
         return start_engine(settings, node_id=where.split("/")[0], name=name)
 
-    def changed(usable: int) -> None:
+    def changed(usable: int, lost: int) -> None:
         desk.status.engines(usable)
         desk.metrics.record({"engines_usable": usable})
+        desk.metrics.count("engines_lost", lost)
 
     made = EnginePool(
         places=ray_driver.engine_places,

@@ -12,7 +12,13 @@ import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
 from learner_rank import Recording
-from prorl_trainer.errors import CheckpointError, ModelError, NonFiniteError, StorageError
+from prorl_trainer.errors import (
+    CheckpointError,
+    ModelError,
+    NonFiniteError,
+    StorageError,
+    WeightSyncError,
+)
 from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 from transformers import AutoModelForCausalLM
@@ -309,3 +315,33 @@ def test_a_model_whose_logits_are_more_than_a_matrix_product_is_refused(tmp_path
     Gemma2ForCausalLM(config).save_pretrained(tmp_path)
     with pytest.raises(ModelError, match="packed log-probs differ"):
         make_learner(tmp_path)
+
+
+class BrokenSender:
+    """A weight channel whose other end is gone."""
+
+    def __init__(self) -> None:
+        self.sent = 0
+
+    def send(self, _: torch.Tensor) -> None:
+        self.sent += 1
+        raise WeightSyncError("the engine is gone")
+
+
+def test_a_broken_channel_leaves_no_rank_in_the_middle_of_gathering(model_dir: Path) -> None:
+    learner = make_learner(model_dir)
+    everything = list(learner.named_weights())
+    gathered = []
+
+    def gather() -> Iterator[tuple[str, torch.Tensor]]:
+        for name, tensor in everything:
+            gathered.append(name)
+            yield name, tensor
+
+    learner.named_weights = gather  # type: ignore[method-assign]
+    sender = BrokenSender()
+    learner._sender = sender  # type: ignore[assignment]
+    with pytest.raises(WeightSyncError, match="the engine is gone"):
+        learner.send_weights()
+    assert sender.sent == 1
+    assert gathered == [name for name, _ in everything]

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from prorl_trainer.errors import CheckpointError, ConfigError, StorageError
+from prorl_trainer.errors import CheckpointError, ConfigError, StorageError, WeightSyncError
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import WeightSender
@@ -162,10 +162,20 @@ class Learner:
             self._sender = WeightSender(host, port, world_size)
 
     def send_weights(self) -> None:
-        """Broadcasts all weights in named_weights' order."""
+        """Broadcasts all weights in named_weights' order. Raises WeightSyncError.
+
+        Only rank 0 notices a failure. It gathers the rest all the same: the other ranks do, and
+        their gathering must not meet that of the next attempt.
+        """
+        failure: WeightSyncError | None = None
         for _, tensor in self.named_weights():
-            if self._sender is not None:
-                self._sender.send(tensor)
+            if self._sender is not None and failure is None:
+                try:
+                    self._sender.send(tensor)
+                except WeightSyncError as error:
+                    failure = error
+        if failure is not None:
+            raise failure
 
     def weight_names(self) -> tuple[list[str], list[str], list[list[int]]]:
         """Names (as Hugging Face has them), dtypes and shapes, in the order of sending."""

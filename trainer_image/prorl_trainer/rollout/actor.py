@@ -118,7 +118,10 @@ class RayEngine:
         except RayActorError as error:
             raise EngineLostError(self.name, str(error)) from error
         except RayTaskError as error:
-            raise (error.cause if isinstance(error.cause, TrainingError) else error) from error
+            cause = error.cause
+            if isinstance(cause, EngineLostError):  # inside the actor it does not know its name
+                raise EngineLostError(self.name, cause.reason) from error
+            raise (cause if isinstance(cause, TrainingError) else error) from error
 
 
 def start_engine(settings: EngineSettings, *, node_id: str, name: str) -> RayEngine:

@@ -16,7 +16,8 @@ log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
 MAX_DEATHS = 3
-"""Engines that die in a row without having generated anything: the fault is not a node's."""
+"""Engines that die in a row without having generated anything, on nodes that live on: the fault is
+not a node's."""
 
 
 class PoolEngine(Protocol):
@@ -59,8 +60,9 @@ class EnginePool(Generic[E]):
         start: Callable[[str], E],
         send: Callable[[list[E]], Awaitable[None]],
         min_engines: int,
-        on_change: Callable[[int], None],
+        on_change: Callable[[int, int], None],
     ) -> None:
+        """on_change is told how many engines are usable, and how many were lost just now."""
         self._list_places = places
         self._start = start
         self._send = send
@@ -72,6 +74,8 @@ class EnginePool(Generic[E]):
         self._load: dict[str, int] = {}
         """Requests in flight of each usable engine."""
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._proven: set[str] = set()
+        """Engines that have generated something."""
         self._deaths = 0
         self._changed = asyncio.Event()
         self._publishing = asyncio.Lock()
@@ -102,10 +106,11 @@ class EnginePool(Generic[E]):
             try:
                 completions = await self._engines[name].generate(requests)
                 self._deaths = 0
+                self._proven.add(name)
                 return completions
             except EngineLostError as error:
                 log.warning("engine=%s lost, its requests are drawn again: %s", name, error.reason)
-                self._lose(name, error)
+                await self._lose(name, error)
             finally:
                 if name in self._load:
                     self._load[name] -= len(requests)
@@ -117,7 +122,7 @@ class EnginePool(Generic[E]):
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
         for name in list(self._engines):
-            self._drop(name)
+            self._drop(name, lost=0)
 
     async def _wait_usable(self) -> None:
         while len(self._load) < self._min_engines:
@@ -134,12 +139,12 @@ class EnginePool(Generic[E]):
                 log.warning(
                     "engine=%s lost while it was sent weights: %s", error.engine, error.reason
                 )
-                self._lose(error.engine, error)
+                await self._lose(error.engine, error)
                 continue
             for name in names:
                 if name in self._loaded:
                     self._load.setdefault(name, 0)
-            self._on_change(len(self._load))
+            self._on_change(len(self._load), 0)
             return
 
     async def _wait_loaded(self) -> list[str]:
@@ -158,22 +163,26 @@ class EnginePool(Generic[E]):
                 if error is not None:
                     raise error
 
-    def _lose(self, name: str, error: EngineLostError) -> None:
+    async def _lose(self, name: str, error: EngineLostError) -> None:
         """Drops an engine that died. Raises the error when engines only die."""
-        if name in self._engines:
+        place = self._place_of.get(name)
+        untried = name in self._engines and name not in self._proven
+        self._drop(name, lost=1)
+        if untried and place in await asyncio.to_thread(self._list_places):
             self._deaths += 1
-        self._drop(name)
-        if self._deaths >= MAX_DEATHS:
-            raise error
+            if self._deaths >= MAX_DEATHS:
+                raise error
 
-    def _drop(self, name: str) -> None:
+    def _drop(self, name: str, *, lost: int) -> None:
         engine = self._engines.pop(name, None)
+        if engine is None:
+            return
         self._place_of.pop(name, None)
         self._loaded.discard(name)
+        self._proven.discard(name)
         self._load.pop(name, None)
-        if engine is not None:
-            engine.close()
-        self._on_change(len(self._load))
+        engine.close()
+        self._on_change(len(self._load), lost)
 
     async def _scan(self) -> None:
         try:
@@ -187,7 +196,7 @@ class EnginePool(Generic[E]):
         for name, place in list(self._place_of.items()):
             if place not in places:
                 log.warning("engine=%s lost: its node is gone", name)
-                self._drop(name)
+                self._drop(name, lost=1)
         for place in sorted(set(places) - set(self._place_of.values())):
             engine = self._start(place)
             self._engines[engine.name] = engine
@@ -201,6 +210,6 @@ class EnginePool(Generic[E]):
                 self._loaded.add(engine.name)
         except EngineLostError as error:
             log.warning("engine=%s did not start: %s", engine.name, error.reason)
-            self._lose(engine.name, error)
+            await self._lose(engine.name, error)
         finally:
             self._changed.set()

@@ -5,7 +5,7 @@ On GPUs the same session would use vLLM's NCCL backend; not exercised on a GPU.
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from prorl_trainer.errors import EngineLostError, WeightSyncError
@@ -19,6 +19,9 @@ CPU_ENVIRONMENT = {
     "VLLM_NO_USAGE_STATS": "1",
     "HF_HUB_OFFLINE": "1",
 }
+
+ALIVE_SECONDS = 1.0
+"""Time between two looks at the engine's process."""
 
 
 def _set_environment(num_gpus: int) -> None:
@@ -87,32 +90,53 @@ class VllmEngine:
         return _completion(request.request_id, final.outputs[0], self._version)
 
     async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
-        """Joins the learner's channel."""
+        """Joins the learner's channel. Raises EngineLostError."""
         from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
 
         info = {"host": host, "port": port, "rank": rank, "world_size": world_size}
-        await self._llm.init_weight_transfer_engine(WeightTransferInitRequest(init_info=info))
+        request = WeightTransferInitRequest(init_info=info)
+        await self._while_alive(self._llm.init_weight_transfer_engine(request))
 
     async def update_weights(
         self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
     ) -> None:
-        """One whole session: pause, receive, finish, resume. Raises WeightSyncError.
+        """One whole session: pause, receive, finish, resume. Raises WeightSyncError, and
+        EngineLostError where the engine's process is gone though the actor is not.
 
         After a failure the layers are unusable, so the engine stays paused until a later session
         has finished; resuming in a bare `finally` would kill it.
         """
-        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
-
         info = {"names": names, "dtypes": dtypes, "shapes": shapes}
         try:
-            await self._llm.pause_generation(mode="keep")
-            await self._llm.start_weight_update()
-            await self._llm.update_weights(WeightTransferUpdateRequest(update_info=info))
-            await self._llm.finish_weight_update(weight_version=version)
+            await self._while_alive(self._receive(info, version))
+        except EngineLostError:
+            raise
         except Exception as error:  # vLLM reports worker errors as plain Exception
             raise WeightSyncError(f"vLLM did not take the weights {version}: {error}") from error
-        await self._llm.resume_generation()
+        await self._while_alive(self._llm.resume_generation())
         self._version = version
+
+    async def _receive(self, info: dict[str, Any], version: str) -> None:
+        from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
+
+        await self._llm.pause_generation(mode="keep")
+        await self._llm.start_weight_update()
+        await self._llm.update_weights(WeightTransferUpdateRequest(update_info=info))
+        await self._llm.finish_weight_update(weight_version=version)
+
+    async def _while_alive(self, call: Coroutine[Any, Any, None]) -> None:
+        """Raises EngineLostError: vLLM never answers a call during which its process dies."""
+        task = asyncio.ensure_future(call)
+        try:
+            while not task.done():
+                if self._llm.errored:
+                    raise EngineLostError("vllm", "its engine process has died")
+                await asyncio.wait({task}, timeout=ALIVE_SECONDS)
+            if task.exception() is not None and self._llm.errored:
+                raise EngineLostError("vllm", str(task.exception()))
+            await task
+        finally:
+            task.cancel()
 
     async def weight_version(self) -> str:
         """Version of the last finished update."""
