@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -60,6 +61,21 @@ async def test_a_killed_service_is_started_again_and_judges(
     assert [verdict.score for verdict in await judge(service)] == [1.0, 0.0]
     (second,) = processes_of(tmp_path)
     assert second.pid != first.pid
+
+
+@pytest.mark.timeout(120)
+async def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret")
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    service = LocalVerifier(tmp_path / "token", 10, logs / "verifier.log")
+    await service.start()
+    shutil.rmtree(logs)
+    processes_of(tmp_path)[0].kill()
+    await asyncio.sleep(0.5)  # the loop gets its turn all the same
+    logs.mkdir()
+    assert [verdict.score for verdict in await judge(service)] == [1.0, 0.0]
+    await service.close()
 
 
 async def test_another_token_ends_at_once(service: LocalVerifier) -> None:

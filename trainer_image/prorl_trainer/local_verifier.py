@@ -16,6 +16,8 @@ from prorl_trainer.errors import TrainingError, VerifierError
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
+RELAUNCH_SECONDS = 1.0
+"""Pause after a failed start; without one the loop would never get its turn."""
 
 
 class LocalVerifier:
@@ -83,6 +85,7 @@ class LocalVerifier:
                 await self._launch()
             except TrainingError as error:
                 log.error("verifier: %s", error)
+                await asyncio.sleep(RELAUNCH_SECONDS)
 
     async def close(self) -> None:
         """Ends the service."""

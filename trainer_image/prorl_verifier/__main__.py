@@ -49,7 +49,12 @@ async def _run(arguments: argparse.Namespace, token: str | None) -> None:
         metrics=metrics,
     )
     service = Service(pool, metrics, token)
-    runner = web.AppRunner(service.app(), access_log=None, shutdown_timeout=DRAIN_SECONDS)
+    runner = web.AppRunner(
+        service.app(),
+        access_log=None,
+        shutdown_timeout=DRAIN_SECONDS,
+        handler_cancellation=True,  # a client that gives up asks again: judge its items once
+    )
     await runner.setup()
     await web.TCPSite(runner, arguments.host, arguments.port).start()
     pool.open()

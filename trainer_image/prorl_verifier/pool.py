@@ -99,24 +99,11 @@ class WorkerPool:
 
     async def _start(self) -> asyncio.subprocess.Process:
         while True:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "prorl_verifier.worker", str(WORKER_MEMORY_BYTES),
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},
-                start_new_session=True,
-                limit=LINE_LIMIT,
-            )  # fmt: skip
             try:
-                await _read(process, START_TIMEOUT_S)
-                return process
-            except (TimeoutError, EOFError, ValueError) as error:
+                return await _spawn()
+            except (TimeoutError, EOFError, ValueError, OSError) as error:
                 log.error("worker did not start: %r", error)
-                await kill_group(process)
                 await asyncio.sleep(1)
-            except asyncio.CancelledError:
-                await kill_group(process)
-                raise
 
     async def _one(self, process: asyncio.subprocess.Process) -> bool:
         """Judges the next item; False when the worker is used up."""
@@ -124,6 +111,8 @@ class WorkerPool:
             await self._wakeup.wait_for(lambda: bool(self._waiting))
             job = self._waiting.popleft()
             self._metrics.queue.set(len(self._waiting))
+        if job.result.done():
+            return True  # whoever asked has gone
         begin = time.monotonic()
         try:
             answer = await self._ask(process, job.item)
@@ -173,6 +162,24 @@ class WorkerPool:
                     id=job.item.id, outcome=outcome, score=score, reason=reason, seconds=seconds
                 )
             )
+
+
+async def _spawn() -> asyncio.subprocess.Process:
+    """A worker that has said it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "prorl_verifier.worker", str(WORKER_MEMORY_BYTES),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},
+        start_new_session=True,
+        limit=LINE_LIMIT,
+    )  # fmt: skip
+    try:
+        await _read(process, START_TIMEOUT_S)
+    except BaseException:
+        await kill_group(process)
+        raise
+    return process
 
 
 async def kill_group(process: asyncio.subprocess.Process) -> None:

@@ -1,5 +1,6 @@
 """The verifier's client against a real HTTP server that plays a script."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -175,3 +176,13 @@ async def test_a_service_that_keeps_forgetting_ends_after_the_budget() -> None:
     server = ScriptedVerifier(*[lambda items: answer([])] * 10)
     with pytest.raises(VerifierError, match="no verdict for 1 of 1"):
         await judge(server, "a", budget_s=0.5)
+
+
+async def test_a_long_wait_for_its_turn_does_not_use_up_the_budget() -> None:
+    server = ScriptedVerifier(refuse(503), all_pass)
+    async with client_of(server, budget_s=0.5) as client:
+        client._slots = asyncio.Semaphore(0)
+        judging = asyncio.create_task(client.verify(make_prompt(), [make_completion("a")]))
+        await asyncio.sleep(0.6)
+        client._slots.release()
+        assert [verdict.score for verdict in await judging] == [1.0]

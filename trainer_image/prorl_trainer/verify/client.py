@@ -65,7 +65,8 @@ class VerifierClient:
     async def _judge(self, items: list[VerifyItem]) -> dict[str, VerdictDocument]:
         """A verdict for every item; what is missing in an answer is asked for again."""
         clock = asyncio.get_running_loop().time
-        deadline = clock() + self._budget_s
+        # Counted from the first failure: until then a group may have waited long for its turn.
+        deadline: float | None = None
         found: dict[str, VerdictDocument] = {}
         delay = FIRST_DELAY_S
         while missing := [item for item in items if item.id not in found]:
@@ -77,6 +78,8 @@ class VerifierClient:
                 delay = max(delay, getattr(error, "retry_after_s", 0.0))
             if len(found) == len(items):
                 break
+            if deadline is None:
+                deadline = clock() + self._budget_s
             if clock() + delay > deadline:
                 raise VerifierError(
                     f"The verifier {self._url} did not judge for {self._budget_s:.0f} s: {problem}"
