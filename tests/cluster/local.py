@@ -141,11 +141,16 @@ class LocalCluster:
 
 
 def remove_cgroups(name: str) -> None:
-    """Empty ones that the kubelet has made; cgroup v1 keeps them after their processes."""
+    """Those that the kubelet has made; cgroup v1 keeps them after their processes."""
+    _await("its cgroups to be empty", lambda: _without_cgroups(name), 30)
+
+
+def _without_cgroups(name: str) -> bool:
     for top in CGROUPS.glob(f"*/{name}"):
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):  # a process is just leaving it
                 os.rmdir(folder)
+    return not any(CGROUPS.glob(f"*/{name}"))
 
 
 def make_cgroups(name: str) -> None:
