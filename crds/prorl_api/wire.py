@@ -18,6 +18,8 @@ from prorl_api.spec_roles import Role
 from prorl_api.status import CheckpointStatus, Measured, Progress, ReferenceStatus
 
 MAX_STATUS_MESSAGE = 1024
+MAX_TERMINATION_BYTES = 4096
+"""What the kubelet keeps of a termination message: a longer JSON would be cut in the middle."""
 Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
@@ -131,7 +133,7 @@ class Outcome(StrEnum):
 
 
 class TerminationMessage(ApiModel):
-    """The final word, in the container's termination message (at most 4096 bytes)."""
+    """The final word, in the container's termination message."""
 
     outcome: Outcome
     exit_code: int
@@ -142,6 +144,14 @@ class TerminationMessage(ApiModel):
     checkpoint_step: int | None = None
     accuracy: Measured | None = None
     reward_mean: Measured | None = None
+
+    def as_json(self) -> str:
+        """In at most MAX_TERMINATION_BYTES of UTF-8, for which a long message is cut."""
+        found = self
+        while len(text := found.model_dump_json(by_alias=True).encode()) > MAX_TERMINATION_BYTES:
+            shorter = found.message[: len(found.message) * 3 // 4]
+            found = found.model_copy(update={"message": shorter})
+        return text.decode()
 
 
 class VerifyItem(ApiModel):

@@ -80,7 +80,7 @@ async def live_as_node(settings: PodSettings) -> Final:
 
 def write_termination(path: Path, message: TerminationMessage) -> None:
     """The last act; on standard output too."""
-    text = message.model_dump_json(by_alias=True)
+    text = message.as_json()
     print(text, flush=True)
     try:
         path.write_text(text)

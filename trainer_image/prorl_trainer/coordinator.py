@@ -94,7 +94,7 @@ def _failure(error: TrainingError) -> TerminationMessage:
 
 
 def _write_termination(path: Path, message: TerminationMessage) -> None:
-    data = message.model_dump_json(by_alias=True).encode()
+    data = message.as_json().encode()
     log.info("%s", data.decode())
     try:
         # Not truncated first: local mode has reserved blocks, which a full disk would not give.
