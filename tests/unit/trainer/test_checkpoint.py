@@ -17,7 +17,7 @@ from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.files import Files
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
-from prorl_trainer.errors import CheckpointError, StorageError
+from prorl_trainer.errors import CheckpointError, StorageError, TrainerLostError
 from prorl_trainer.types import ShardFiles
 
 SHARD = b"weights" * 100
@@ -293,6 +293,30 @@ def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
     with pytest.raises(StorageError, match="no space"):
         asyncio.run(store.commit(make_state(1), fail, now=1.0))
     assert not list(tmp_path.glob("step-*"))
+
+
+def test_what_a_dying_rank_wrote_after_a_failed_save_is_removed_by_the_next(tmp_path):
+    written = []
+
+    async def fail(directory: Path) -> ShardFiles:
+        written.append(directory)
+        raise TrainerLostError("a rank is gone")
+
+    store = opened(tmp_path)
+    with pytest.raises(TrainerLostError):
+        asyncio.run(store.commit(make_state(1), fail, now=1.0))
+    written[0].mkdir(parents=True)
+    (written[0] / "__1_0.distcp").write_bytes(SHARD)
+    foreign = tmp_path / "step-00000009.tmp-2-abcdef01"  # a newer attempt is writing it
+    foreign.mkdir()
+    commit(store, 1)
+    assert list(tmp_path.glob("step-*.tmp-*")) == [foreign]
+
+
+def test_leftovers_that_cannot_be_removed_keep_no_attempt_from_starting(tmp_path):
+    (tmp_path / "step-00000001.tmp-1-abcdef01").mkdir()
+    busy = FailingFiles(at=4, error=OSError(errno.ENOTEMPTY, "still written to"))
+    commit(opened(tmp_path, files=busy), 2)
 
 
 def test_a_shard_of_another_size_than_its_rank_says_is_not_committed(tmp_path):

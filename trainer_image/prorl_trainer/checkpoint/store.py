@@ -16,6 +16,7 @@ from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
 
+from prorl_trainer.checkpoint import fence
 from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.manifest import (
     MANIFEST,
@@ -34,8 +35,6 @@ from prorl_trainer.types import ShardFiles
 log = logging.getLogger(__name__)
 
 STEP_NAME = re.compile(r"^step-(\d{8})$")
-FENCE = "attempt-{:08d}"
-FENCE_NAME = re.compile(r"^attempt-(\d{8})$")
 MIN_KEEP = 2
 
 WriteShards = Callable[[Path], Awaitable[ShardFiles]]
@@ -75,33 +74,9 @@ class CheckpointStore:
         """
         with storage_errors(self._directory):
             self._files.make_directory(self._directory)
-            self._attempt = self._number(attempt, job_uid)
-            fence = self._directory / FENCE.format(self._attempt)
-            if not fence.exists():
-                self._files.write(fence, job_uid.encode())
-                self._files.sync(self._directory)
-            self._sweep()
+            self._attempt = fence.claim(self._directory, attempt, job_uid, self._files)
+            self._sweep("step-*.tmp-*")
         return self._attempt if attempt is None else attempt
-
-    def _number(self, attempt: int | None, job_uid: str) -> int:
-        """The attempt's number among all that have ever claimed the store."""
-        newest = self._newest_attempt()
-        if attempt is None:
-            return newest + 1
-        # A fence that a crash left empty counts as ours: it must not lock us out.
-        owners = {number: self._owner(number) or job_uid for number in self._fences()}
-        mine = [number for number, owner in owners.items() if owner == job_uid]
-        former = [number for number in owners if not mine or number < min(mine)]
-        number = max(former, default=0) + attempt
-        if number < newest or (mine and owners[newest] != job_uid):
-            raise CheckpointError(
-                f"Attempt {attempt} may not write to {self._directory}: attempt {newest} has "
-                "taken over."
-            )
-        return number
-
-    def _owner(self, number: int) -> str:
-        return (self._directory / FENCE.format(number)).read_text(errors="replace")
 
     def load(self, resume: Resume) -> Checkpoint | None:
         """The newest checkpoint that verifies; None where there never was one.
@@ -142,6 +117,8 @@ class CheckpointStore:
         temporary = target.with_name(f"{target.name}.tmp-{self._attempt}-{uuid.uuid4().hex[:8]}")
         try:
             with storage_errors(target):
+                # Ranks that outlived a lost one may have written on into what was removed.
+                self._sweep(f"step-*.tmp-{self._attempt}-*")
                 self._files.make_directory(temporary / SHARDS)
                 shards = await write_shards(temporary / SHARDS)
             manifest = await asyncio.to_thread(self._finish, temporary, target, state, shards, now)
@@ -183,7 +160,7 @@ class CheckpointStore:
         return manifest
 
     def _rename(self, temporary: Path, target: Path) -> None:
-        newest = self._newest_attempt()
+        newest = fence.newest(self._directory)
         if newest > self._attempt:
             raise CheckpointError(
                 f"Attempt {self._attempt} may not commit {target.name}: attempt {newest} has "
@@ -225,22 +202,16 @@ class CheckpointStore:
     def _quarantined(self) -> list[Path]:
         return sorted(self._directory.glob("*.bad-*"))
 
-    def _fences(self) -> list[int]:
-        names = (FENCE_NAME.match(p.name) for p in self._directory.iterdir())
-        return [int(m[1]) for m in names if m]
-
-    def _newest_attempt(self) -> int:
-        return max(self._fences(), default=0)
-
     def _quarantine(self, directory: Path, reason: str) -> None:
         log.error("checkpoint=%s quarantined: %s", directory.name, reason)
         with storage_errors(directory):
             bad = directory.with_name(f"{directory.name}.bad-{uuid.uuid4().hex[:8]}")
             self._files.rename(directory, bad)
 
-    def _sweep(self) -> None:
-        for leftover in self._directory.glob("step-*.tmp-*"):
-            self._files.remove_tree(leftover)
+    def _sweep(self, pattern: str) -> None:
+        """Removes what was left half-written; whoever still writes to it may get in the way."""
+        for leftover in self._directory.glob(pattern):
+            self._discard(leftover)
 
     def _discard(self, temporary: Path) -> None:
         try:
