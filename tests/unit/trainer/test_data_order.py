@@ -39,6 +39,16 @@ def test_every_block_has_the_shares_of_the_weights(weights: list[float]) -> None
         assert share == pytest.approx(BLOCK * weight / sum(weights), abs=1)
 
 
+@pytest.mark.parametrize(
+    ("weights", "expected"),
+    [([1000, 1], (255, 1)), ([1, 1000], (1, 255)), ([1000, 1, 1, 500], (169, 1, 1, 85))],
+)
+def test_a_set_of_small_weight_is_drawn_now_and_then(
+    weights: list[float], expected: tuple[int, ...]
+) -> None:
+    assert shares(weights) == expected
+
+
 def test_another_seed_gives_another_order() -> None:
     places = [[Order(seed, [50], [1.0]).place(i) for i in range(50)] for seed in (0, 1)]
     assert places[0] != places[1]

@@ -49,4 +49,8 @@ def shares(weights: Sequence[float]) -> tuple[int, ...]:
     """Places of each set in a block of BLOCK; at least one each where there is room."""
     total = sum(weights)
     bounds = [round(BLOCK * c / total) for c in accumulate(weights)]
-    return tuple(b - a for a, b in zip([0, *bounds], bounds, strict=False))
+    places = [b - a for a, b in zip([0, *bounds], bounds, strict=False)]
+    while 0 in places and max(places) > 1:
+        places[places.index(max(places))] -= 1
+        places[places.index(0)] = 1
+    return tuple(places)
