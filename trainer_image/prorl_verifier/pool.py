@@ -126,12 +126,16 @@ class WorkerPool:
         except asyncio.CancelledError:
             self._finish(job, INFRA_ERROR, None, "the service is stopping", begin)
             raise
+        exhausted = "exhausted" in answer
+        if exhausted and not job.crashes:  # a fresh worker tells whose fault it is
+            await self._crashed(job, begin, answer["reason"])
+            return False
         if "error" in answer:
             self._finish(job, INFRA_ERROR, None, answer["error"], begin)
         else:
             outcome = PASS if answer["score"] >= 1.0 else FAIL
             self._finish(job, outcome, answer["score"], answer["reason"], begin)
-        return True
+        return not exhausted
 
     async def _ask(self, process: asyncio.subprocess.Process, item: Item) -> dict[str, Any]:
         if len(item.completion) > MAX_COMPLETION_CHARACTERS:

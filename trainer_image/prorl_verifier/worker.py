@@ -29,13 +29,17 @@ def limit_self(memory_bytes: int) -> None:
 
 
 def judge(item: dict[str, Any]) -> dict[str, Any]:
-    """{score, reason}, or {error} when the scorer itself failed."""
+    """{score, reason}, or {error} when the scorer itself failed; with `exhausted` when memory was
+    short: perhaps by what earlier items have left behind."""
     try:
         score, reason = SCORERS[item["verifier"]](item["completion"], item["answer"], item["meta"])
     except logic.UnknownDatasetError as error:
         return {"error": str(error)}
-    except (MemoryError, RecursionError) as error:
-        return {"score": 0.0, "reason": f"answer exhausts the scorer: {type(error).__name__}"}
+    except MemoryError:
+        reason = "answer exhausts the scorer: MemoryError"
+        return {"score": 0.0, "reason": reason, "exhausted": True}
+    except RecursionError:
+        return {"score": 0.0, "reason": "answer exhausts the scorer: RecursionError"}
     except Exception as error:  # any scorer's bug on any model text: the text earns nothing
         return {"score": 0.0, "reason": f"answer cannot be scored: {type(error).__name__}"}
     if not (math.isfinite(score) and 0.0 <= score <= 1.0):

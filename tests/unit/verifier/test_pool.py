@@ -7,19 +7,24 @@ from typing import Any
 import pytest
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import WorkerPool
-from prorl_verifier.wire import PASS, Item
+from prorl_verifier.wire import FAIL, PASS, Item
+
+EXHAUSTED = {"score": 0.0, "reason": "answer exhausts the scorer", "exhausted": True}
 
 
 class Recording(WorkerPool):
-    """Remembers what the workers were asked."""
+    """Remembers what which worker was asked; answers by the script while it lasts."""
 
-    def __init__(self) -> None:
+    def __init__(self, *script: dict[str, Any]) -> None:
         super().__init__(workers=1, timeout_s=20, max_queue=10, metrics=Metrics())
+        self.script = list(script)
         self.asked: list[str] = []
+        self.workers: list[int] = []
 
     async def _ask(self, process: asyncio.subprocess.Process, item: Item) -> dict[str, Any]:
         self.asked.append(item.id)
-        return await super()._ask(process, item)
+        self.workers.append(process.pid)
+        return self.script.pop(0) if self.script else await super()._ask(process, item)
 
 
 def make_item(name: str) -> Item:
@@ -51,4 +56,25 @@ async def test_what_nobody_waits_for_is_not_judged() -> None:
     async with asyncio.timeout(60):
         await pool.verify([make_item("b")])
     assert pool.asked == ["b"]
+    await pool.close()
+
+
+async def test_a_worker_short_of_memory_is_replaced_and_the_item_judged_afresh() -> None:
+    pool = Recording(EXHAUSTED)
+    pool.open()
+    async with asyncio.timeout(60):
+        (verdict,) = await pool.verify([make_item("a")])
+    assert verdict.outcome == PASS
+    assert len(set(pool.workers)) == 2
+    await pool.close()
+
+
+async def test_an_item_that_exhausts_a_fresh_worker_too_earns_nothing() -> None:
+    pool = Recording(EXHAUSTED, EXHAUSTED)
+    pool.open()
+    async with asyncio.timeout(60):
+        first, second = await pool.verify([make_item("a"), make_item("b")])
+    assert (first.outcome, first.score, second.outcome) == (FAIL, 0.0, PASS)
+    assert pool.asked == ["a", "a", "b"]
+    assert len(set(pool.workers)) == 3
     await pool.close()
