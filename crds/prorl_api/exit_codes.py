@@ -53,7 +53,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.NO_SIGNAL: "After all sampling rounds fewer than half the groups had a signal.",
     ExitCode.WEIGHT_SYNC: "Weights could not be published to the engines.",
     ExitCode.VERIFIER: "The verification service stayed unreachable or broken.",
-    ExitCode.TRAINER_LOST: "Learner ranks were lost and did not come back in time.",
+    ExitCode.TRAINER_LOST: "Learner ranks were lost time and again without a new step.",
     ExitCode.UNAUTHORIZED: "A token was refused: the pods of the job do not share the same one.",
     ExitCode.ENGINE: "Generation engines kept dying before they had generated anything.",
     ExitCode.STOPPED: "Stopped on request with everything saved; starting again resumes.",

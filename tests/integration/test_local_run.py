@@ -11,12 +11,14 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from local_run import MANIFEST, STEPS, LocalRun, learned, weights
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.manifest import read_manifest
 from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.losses import MAX_LOSSES
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +87,25 @@ def test_lost_actors_cost_no_step_and_change_no_weight(
     assert code == 0, output + run.log()
     assert learned(run) == learned(whole)
     assert weights(run) == weights(whole)
+
+
+def killed(run: LocalRun, name: str) -> bool:
+    """False while the actor is not there."""
+    try:
+        run.actor(name).kill()
+    except (StopIteration, OSError, psutil.Error):
+        return False
+    return True
+
+
+def test_learners_that_die_time_and_again_end_the_run(cache: Path, tmp_path: Path) -> None:
+    run = LocalRun(directory=tmp_path / "run", cache=cache).start()
+    for lost in range(1, MAX_LOSSES + 1):
+        run.until(lambda: killed(run, "LearnerActor"))
+        run.until(lambda lost=lost: run.log().count("learners lost") == lost)
+    code, output = run.ended()
+    assert code == ExitCode.TRAINER_LOST, output
+    assert f"The learners were lost {MAX_LOSSES} times without a new step" in output
 
 
 def test_a_corrupt_checkpoint_is_set_aside_and_the_one_before_is_used(

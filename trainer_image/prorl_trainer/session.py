@@ -21,6 +21,7 @@ from prorl_trainer.data.source import Prompts
 from prorl_trainer.errors import StorageError, TrainerLostError, WeightSyncError
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
+from prorl_trainer.losses import Losses
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.recorder import Recorder
@@ -64,6 +65,9 @@ class Session:
         self._verifier: asyncio.Task[VerifierClient] | None = None
         self._leaving: set[str] = set()
         """Ray node IDs of trainers that have been told to go."""
+        self._joined = False
+        """All trainers' nodes were there when the learners were started last."""
+        self._losses = Losses()
         self.state: RunState | None = None
         """After the last finished step; None until the checkpoints were looked through."""
 
@@ -88,10 +92,20 @@ class Session:
         self._pool = start.pool(desk, model_dir, self._send)
         verifier = await self._verifier
         while True:
+            leaving = len(self._leaving)
             try:
                 return await self._train(model_dir, first, prompts, verifier)
             except TrainerLostError as error:
                 await self._lose_learners(error)
+                if len(self._leaving) == leaving:
+                    self._count_loss(error)
+
+    def _count_loss(self, error: TrainerLostError) -> None:
+        """Trainers that were told to go, or that nobody has started yet, are no loss."""
+        if self._joined and self._losses.add(self.state.step if self.state else 0):
+            raise TrainerLostError(
+                f"The learners were lost {self._losses.in_a_row} times without a new step: {error}"
+            ) from error
 
     async def close(self) -> None:
         """Ends everything that run has started."""
@@ -123,6 +137,7 @@ class Session:
     ) -> RunState:
         """Starts learners, loads the last checkpoint into them, and runs the loop."""
         desk, status = self._desk, self._status
+        self._joined = False
         status.message("Waiting for the trainers")
         await ray_driver.wait_for_trainers(
             self._spec.world_size,
@@ -130,6 +145,7 @@ class Session:
             timeout_s=TRAINER_WAIT_S,
             report=self._report_trainers,
         )
+        self._joined = True
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
         checkpoint = await asyncio.to_thread(desk.store.load, Resume.LATEST)

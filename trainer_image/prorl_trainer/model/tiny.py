@@ -81,13 +81,6 @@ def parse_tiny(uri: str) -> TinySettings:
     return settings
 
 
-def _common_prefix(texts: Sequence[str]) -> str:
-    """The characters that all texts begin with: those the smallest and the largest share."""
-    low, high = min(texts), max(texts)
-    same = next((i for i, (a, b) in enumerate(zip(low, high, strict=False)) if a != b), len(low))
-    return low[:same]
-
-
 def instructions(sets: Sequence[Rows]) -> list[str]:
     """What the prompts of each set begin with, all of them: the words of the task, not the task."""
     found = set()
