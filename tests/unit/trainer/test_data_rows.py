@@ -144,6 +144,20 @@ def test_a_long_row_of_a_file_is_refused_before_anything_is_trained(tmp_path: Pa
         Prompts(make_file_spec(tmp_path, rows), build_tokenizer())
 
 
+def test_a_chat_in_which_nobody_says_anything_is_refused(tmp_path: Path) -> None:
+    rows = [{"prompt": [{"role": "user", "content": " "}], "answer": "2"}]
+    with pytest.raises(DataError, match=r"row 1, column `prompt`.* of which one is not empty"):
+        Prompts(make_file_spec(tmp_path, rows), build_tokenizer())
+
+
+def test_a_prompt_of_which_the_template_leaves_no_token_is_refused(tmp_path: Path) -> None:
+    tokenizer = build_tokenizer()
+    tokenizer.chat_template = "{% for m in messages if m['role'] == 'x' %}x{% endfor %}"
+    prompts = Prompts(make_file_spec(tmp_path, [{"prompt": "1+1", "answer": "2"}]), tokenizer)
+    with pytest.raises(DataError, match="row 1 has no prompt tokens"):
+        prompts.prompt(0)
+
+
 def test_a_text_and_the_same_chat_give_the_same_tokens() -> None:
     tokenizer = build_tokenizer()
     chat = [{"role": "user", "content": "1 + 1"}]

@@ -112,7 +112,7 @@ def _row(where: str, record: Any) -> Row:
     if not _is_prompt(prompt):
         raise DataError(
             f"{where}, column `prompt`: {_excerpt(prompt)} must be a non-empty text or a list of "
-            "objects with `role` and `content`."
+            "objects with `role` and `content`, of which one is not empty."
         )
     if not _is_answer(answer):
         raise DataError(
@@ -134,6 +134,7 @@ def _is_prompt(prompt: Any) -> bool:
             and isinstance(m.get("content"), str)
             for m in prompt
         )
+        and any(m["content"].strip() for m in prompt)
     )
 
 

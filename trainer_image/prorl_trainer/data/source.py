@@ -83,6 +83,8 @@ class Prompts:
                 f"Dataset {dataset.name}: the chat template refuses row {number + 1}: "
                 f"{one_line(error)}."
             ) from error
+        if not token_ids:  # the first response token would have nothing to be predicted from
+            raise DataError(f"Dataset {dataset.name}: row {number + 1} has no prompt tokens.")
         if len(token_ids) > self._max_prompt_tokens:
             raise DataError(
                 f"Dataset {dataset.name}: row {number + 1} has {len(token_ids)} prompt tokens, "
