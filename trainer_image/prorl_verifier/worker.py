@@ -13,6 +13,7 @@ from typing import Any
 
 from prorl_verifier.domains import logic
 from prorl_verifier.domains import math as math_domain
+from prorl_verifier.errors import BadItemError
 
 SCORERS = {"math-verify": math_domain.score, "reasoning-gym": logic.score}
 
@@ -33,7 +34,7 @@ def judge(item: dict[str, Any]) -> dict[str, Any]:
     short: perhaps by what earlier items have left behind."""
     try:
         score, reason = SCORERS[item["verifier"]](item["completion"], item["answer"], item["meta"])
-    except logic.UnknownDatasetError as error:
+    except BadItemError as error:
         return {"error": str(error)}
     except MemoryError:
         reason = "answer exhausts the scorer: MemoryError"

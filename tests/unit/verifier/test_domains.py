@@ -1,12 +1,14 @@
 """What earns a reward, and what must not."""
 
 import json
+import time
 
 import pytest
 from prorl_verifier.domains import logic
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.extract import boxed_answer, logic_answer, math_answer
 from prorl_verifier.wire import BatchError, parse_batch
+from prorl_verifier.worker import judge
 
 RIGHT = [
     ("\\boxed{4}", "4"), ("so it is \\boxed{1/2}.", "0.5"), ("<answer> 7 </answer>", "7"),
@@ -77,3 +79,22 @@ ITEM = {"id": "a", "verifier": "math-verify", "completion": "1", "answer": "1"}
 def test_a_malformed_batch_is_refused_naming_the_field(body, field):
     with pytest.raises(BatchError, match=field):
         parse_batch(body)
+
+
+def test_marked_answers_are_found_in_linear_time():
+    began = time.monotonic()
+    for text in ("<answer>" * 120_000, "\\boxed{" * 140_000, "</answer><answer>" * 60_000):
+        assert math_domain.score(text, "4", {})[0] == 0.0
+    assert time.monotonic() - began < 2
+
+
+def test_an_item_whose_dataset_cannot_be_scored_is_an_infra_error():
+    item = {"verifier": "reasoning-gym", "completion": "1", "answer": "1", "meta": {}}
+    for meta in ({}, {"dataset": "n_queens", "entry": {"metadata": {}}}, {"dataset": "chain_sum"}):
+        assert "meta." in judge(item | {"meta": meta})["error"]
+
+
+def test_a_sum_of_partial_credits_that_rounds_to_more_than_one_is_no_full_mark():
+    entry = {"answer": "ylgnimeet", "metadata": {}}
+    meta = {"dataset": "spell_backward", "entry": entry}
+    assert logic.score("<answer>ylgnimeetx</answer>", "ylgnimeet", meta)[0] == 0.0

@@ -4,7 +4,9 @@ answer. Scorers that evaluate model text as code are refused."""
 from functools import lru_cache
 from typing import Any
 
+from prorl_verifier.errors import BadItemError
 from prorl_verifier.extract import logic_answer
+from prorl_verifier.notation import number
 
 MAX_ANSWER_CHARACTERS = 20_000
 
@@ -18,8 +20,21 @@ UNSAFE = frozenset(
 )  # fmt: skip
 """Their scorers evaluate model text as code, or do not give their own answer full marks."""
 
+LITERAL = frozenset(
+    {
+        "advanced_geometry", "coin_flip", "complex_arithmetic", "decimal_arithmetic",
+        "fraction_simplification", "game_of_life_halting", "gsm_symbolic", "kakurasu",
+        "knights_knaves", "letter_jumble", "number_format", "survo", "time_intervals",
+    }
+)  # fmt: skip
+"""Their scorers give full marks to prose around the answer, near numbers or anything. Here the
+answer itself is asked for: the same number, or the same words in any case and spacing."""
 
-class UnknownDatasetError(ValueError):
+ALPHABETS = {"quantum_lock": "ABC", "sokoban": "UDLR"}
+"""Letters of an answer whose scorer skips all others."""
+
+
+class UnknownDatasetError(BadItemError):
     """meta.dataset names no dataset that may be scored."""
 
 
@@ -33,15 +48,37 @@ def check_meta(meta: dict[str, Any]) -> None:
 
 
 def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
-    """1.0 for the expected answer or one that the dataset's scorer gives full marks, else 0.0."""
+    """1.0 for the expected answer or one that the dataset's scorer gives full marks, else 0.0.
+
+    Raises UnknownDatasetError."""
+    check_meta(meta)
     given = logic_answer(completion)
+    if not given:
+        return 0.0, "no answer"
     if given == str(answer):
         return 1.0, "exact"
     if len(given) > MAX_ANSWER_CHARACTERS:
         return 0.0, f"answer has {len(given)} characters, more than {MAX_ANSWER_CHARACTERS}"
-    own = float(_scorer(meta["dataset"]).score_answer(given, meta["entry"]))
-    # Less than full marks is mostly credit for containing the answer somewhere.
-    return (1.0, "scorer") if own >= 1.0 else (0.0, "not the answer")
+    dataset = meta["dataset"]
+    if dataset in LITERAL:
+        return (1.0, "literal") if _same(given, str(answer)) else (0.0, "not the answer")
+    if any(c.isalpha() and c not in ALPHABETS.get(dataset, c) for c in given):
+        return 0.0, f"{dataset} is answered in the letters {ALPHABETS[dataset]}"
+    own = float(_scorer(dataset).score_answer(given, meta["entry"]))
+    # Less than full marks is mostly credit for containing the answer somewhere; more than full
+    # marks is a sum of such credits that was rounded up.
+    return (1.0, "scorer") if own == 1.0 else (0.0, "not the answer")
+
+
+def _same(given: str, gold: str) -> bool:
+    a, b = number(given), number(gold)
+    if a is not None and b is not None:
+        return a == b
+    return _words(given) == _words(gold)
+
+
+def _words(text: str) -> list[str]:
+    return text.casefold().rstrip(". ").split()
 
 
 @lru_cache(maxsize=128)

@@ -4,17 +4,21 @@ Runs in a worker that is killed when it takes too long: math-verify's own time-o
 are switched off.
 """
 
-import re
-from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
 from prorl_verifier.extract import is_marked, math_answer
+from prorl_verifier.notation import (
+    contradicts,
+    latex_number,
+    number,
+    numeric_sides,
+    respell,
+    undelimited,
+)
 
 MAX_ANSWER_CHARACTERS = 2000
 """A longer answer is wrong, not worth parsing."""
-MAX_DIGITS = 400
-NUMBER = re.compile(r"[+-]?[0-9]+(\.[0-9]+)?(/[0-9]+)?", re.ASCII)
 
 
 def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
@@ -26,6 +30,7 @@ def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
         return 0.0, f"answer has {len(given)} characters, more than {MAX_ANSWER_CHARACTERS}"
     if given == gold:
         return 1.0, "exact"
+    given, gold = respell(given), respell(gold)
     a, b = number(given), number(gold)
     if a is not None and b is not None:
         return (1.0, "numeric") if a == b else (0.0, "another number")
@@ -35,18 +40,15 @@ def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
     return (1.0, "math-verify") if _equivalent(given, gold) else (0.0, "not equivalent")
 
 
-def number(text: str) -> Fraction | None:
-    """A plain decimal or fraction in ASCII digits, exactly; None for anything else."""
-    text = text.replace(" ", "").removeprefix("$").removesuffix("$")
-    if not NUMBER.fullmatch(text) or len(text) > MAX_DIGITS:
-        return None
-    numerator, _, denominator = text.partition("/")
-    if denominator and not int(denominator):
-        return None
-    return Fraction(numerator) / Fraction(denominator or 1)
-
-
 def _equivalent(given: str, gold: str) -> bool:
+    inner = undelimited(given)
+    if inner is None or contradicts(inner, gold):
+        return False
+    sides = [] if "=" in gold else numeric_sides(inner)
+    return all(_verify(text, gold) for text in [inner, *sides])
+
+
+def _verify(given: str, gold: str) -> bool:
     from math_verify import verify
 
     parsed = _parse(given)
@@ -63,5 +65,6 @@ def _parse(text: str) -> list[Any]:
     from math_verify import ExprExtractionConfig, LatexExtractionConfig, parse
 
     configs = [LatexExtractionConfig(), ExprExtractionConfig()]
-    parsed: list[Any] = parse(f"${text}$", extraction_config=configs, parsing_timeout=None)
+    latex = f"${latex_number(text)}$"
+    parsed: list[Any] = parse(latex, extraction_config=configs, parsing_timeout=None)
     return parsed

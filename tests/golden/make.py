@@ -1,0 +1,35 @@
+"""Writes the golden files: `python tests/golden/make.py` after a change of any *_cases.py.
+
+A verdict is part of how its case is built; no scorer is asked.
+"""
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from golden import logic_cases, math_cases  # noqa: E402 - not installed, so found by path
+from golden.frames import Case  # noqa: E402
+
+SETS: dict[str, Callable[[], list[Case]]] = {
+    "math": math_cases.cases,
+    "logic": logic_cases.cases,
+}
+
+
+def text_of(name: str) -> str:
+    """The golden file's text."""
+    return "".join(json.dumps(case, ensure_ascii=False) + "\n" for case in SETS[name]())
+
+
+def main() -> None:
+    """Writes every file."""
+    for name in SETS:
+        (HERE / f"{name}.jsonl").write_text(text_of(name), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
