@@ -11,13 +11,14 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from golden import logic_cases, math_cases, stem_cases  # noqa: E402 - not installed, so found by path
+from golden import instruction_cases, logic_cases, math_cases, stem_cases  # noqa: E402 - not installed, so found by path
 from golden.frames import Case  # noqa: E402
 
 SETS: dict[str, Callable[[], list[Case]]] = {
     "math": math_cases.cases,
     "logic": logic_cases.cases,
     "stem": stem_cases.cases,
+    "instruction": instruction_cases.cases,
 }
 
 

@@ -11,11 +11,16 @@ import resource
 import sys
 from typing import Any
 
-from prorl_verifier.domains import logic, stem
+from prorl_verifier.domains import instruction, logic, stem
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
 
-SCORERS = {"math-verify": math_domain.score, "reasoning-gym": logic.score, "stem": stem.score}
+SCORERS = {
+    "math-verify": math_domain.score,
+    "reasoning-gym": logic.score,
+    "stem": stem.score,
+    "instruction": instruction.score,
+}
 
 
 def limit_self(memory_bytes: int) -> None:

@@ -10,7 +10,12 @@ from golden import make
 from prorl_verifier.worker import judge
 
 FOLDER = Path(make.__file__).parent
-VERIFIERS = {"math": "math-verify", "logic": "reasoning-gym", "stem": "stem"}
+VERIFIERS = {
+    "math": "math-verify",
+    "logic": "reasoning-gym",
+    "stem": "stem",
+    "instruction": "instruction",
+}
 
 
 def read(name: str) -> list[dict[str, Any]]:
