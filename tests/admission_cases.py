@@ -53,6 +53,15 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "logic-with-math-verify": {
         "data": {"train": [dataset(uri="file:///x.jsonl", verifier="math-verify")]}
     },
+    "stem-from-a-file": {"data": {"train": [dataset(domain="stem", uri="file:///x.jsonl")]}},
+    "instruction-from-a-file": {
+        "data": {"train": [dataset(domain="instruction", uri="pvc://claim/x.parquet")]}
+    },
+    "instruction-from-a-gym": {"data": {"train": [dataset(domain="instruction")]}},
+    "logic-with-stem": {"data": {"train": [dataset(uri="file:///x.jsonl", verifier="stem")]}},
+    "stem-with-instruction": {
+        "data": {"train": [dataset(domain="stem", uri="file:///x.jsonl", verifier="instruction")]}
+    },
     "math-from-a-file": {"data": {"train": [dataset(domain="math", uri="file:///x.jsonl")]}},
     "validation": {"data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}}},
     "tolerations": {"rollout": {"pod": {"tolerations": [{"operator": "Exists"}]}}},
@@ -108,6 +117,19 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.data.train[0].verifier",
         {"data": {"train": [dataset(uri="file:///x.jsonl")]}},
     ),
+    "instruction-verifier-for-a-gym": (
+        "spec.data.train[0].verifier",
+        {"data": {"train": [dataset(verifier="instruction")]}},
+    ),
+    "gym-verifier-for-stem-rows": (
+        "spec.data.train[0].verifier",
+        {
+            "data": {
+                "train": [dataset(domain="stem", uri="file:///x.jsonl", verifier="reasoning-gym")]
+            }
+        },
+    ),
+    "verifier": ("spec.data.train[0].verifier", {"data": {"train": [dataset(verifier="llm")]}}),
     "gym-verifier-for-a-file": (
         "spec.data.validation.sets[0].verifier",
         {

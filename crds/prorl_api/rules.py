@@ -90,10 +90,10 @@ def _storage_class(spec: ProRLJobSpec) -> Iterator[Finding]:
 
 def _scorable(dataset: DataSet) -> bool:
     if dataset.uri.startswith("gym://"):
-        return True
+        return dataset.verifier is not VerifierName.INSTRUCTION
     if dataset.verifier is not None:
-        return dataset.verifier is VerifierName.MATH_VERIFY
-    return dataset.domain is Domain.MATH
+        return dataset.verifier is not VerifierName.REASONING_GYM
+    return dataset.domain is not Domain.LOGIC
 
 
 def _verifier(prefix: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
@@ -102,8 +102,8 @@ def _verifier(prefix: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
             if path.startswith(prefix) and not _scorable(dataset):
                 yield (
                     f"{path}.verifier",
-                    f"reasoning-gym scores only gym:// data; uri is {dataset.uri} "
-                    "(set verifier math-verify, or a gym:// uri)",
+                    "reasoning-gym scores only gym:// data, instruction only rows of files; "
+                    f"uri is {dataset.uri}",
                 )
 
     return check
@@ -128,12 +128,11 @@ def _label_keys(role: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
 
 
 _SCORABLE_CEL = (
-    "self.uri.startsWith('gym://') || "
-    "(has(self.verifier) ? self.verifier == 'math-verify' : self.domain == 'math')"
+    "self.uri.startsWith('gym://') ? !has(self.verifier) || self.verifier != 'instruction' : "
+    "(has(self.verifier) ? self.verifier != 'reasoning-gym' : self.domain != 'logic')"
 )
 _SCORABLE_SAY = (
-    "'reasoning-gym scores only gym:// data; uri is ' + self.uri + "
-    "' (set verifier math-verify, or a gym:// uri)'"
+    "'reasoning-gym scores only gym:// data, instruction only rows of files; uri is ' + self.uri"
 )
 _SCORABLE_MEANING = "Verifier reasoning-gym (the default for domain logic) needs gym:// data."
 

@@ -21,6 +21,8 @@ class Domain(StrEnum):
 
     MATH = "math"
     LOGIC = "logic"
+    STEM = "stem"
+    INSTRUCTION = "instruction"
 
 
 class VerifierName(StrEnum):
@@ -28,6 +30,8 @@ class VerifierName(StrEnum):
 
     MATH_VERIFY = "math-verify"
     REASONING_GYM = "reasoning-gym"
+    STEM = "stem"
+    INSTRUCTION = "instruction"
 
 
 class ModelSpec(ApiModel):
@@ -53,7 +57,8 @@ class DataSet(ApiModel):
     `file:///PATH.jsonl`, `file:///PATH.parquet` or `pvc://CLAIM/PATH` reads rows with the columns
     `prompt` and `answer`."""
     verifier: VerifierName | None = None
-    """The scorer. Default: `math-verify` for math, `reasoning-gym` for `gym://` and logic."""
+    """The scorer. Default: `reasoning-gym` for `gym://` and logic, `math-verify` for math, `stem`
+    and `instruction` for those. docs/verifiers.md says what each takes for an answer."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Share of the prompts, relative to the other sets."""
 

@@ -8,10 +8,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 from prorl_api.job import ProRLJobSpec
-from prorl_api.spec_model import Domain
+from prorl_api.spec_model import DataSet, Domain
 from prorl_trainer.data.gym import UNSAFE, parse_gym, read_gym
 from prorl_trainer.data.rows import read_file
-from prorl_trainer.data.source import Prompts, encode
+from prorl_trainer.data.source import Prompts, encode, verifier_of
 from prorl_trainer.errors import DataError
 from prorl_trainer.model.tiny import build_tokenizer
 
@@ -76,6 +76,41 @@ def test_a_malformed_file_is_refused_by_set_row_and_column(
         read_file("numbers", path)
     for word in ["Dataset numbers", *words]:
         assert word in str(caught.value)
+
+
+INSTRUCTIONS = [{"id": "punctuation:no_comma", "kwargs": {}}]
+
+
+@pytest.mark.parametrize(
+    ("verifier", "answer", "taken"),
+    [
+        ("stem", "5 m", True), ("stem", ["a", 2], True), ("stem", {"accept": "B"}, True),
+        ("stem", [], False), ("stem", {"accept": []}, False), ("stem", [""], False),
+        ("instruction", INSTRUCTIONS, True), ("instruction", "5", False),
+        ("instruction", [], False), ("instruction", [{"kwargs": {}}], False),
+        ("math-verify", ["5"], False), ("math-verify", INSTRUCTIONS, False),
+    ],
+)  # fmt: skip
+def test_an_answer_is_what_its_verifier_takes(
+    verifier: str, answer: Any, taken: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"prompt": "p", "answer": answer}))
+    if taken:
+        assert read_file("a", path, verifier)[0].answer == answer
+        return
+    with pytest.raises(DataError, match=r"row 1, column `answer`: .* must be a"):
+        read_file("a", path, verifier)
+
+
+@pytest.mark.parametrize(
+    ("domain", "verifier"),
+    [("math", "math-verify"), ("stem", "stem"), ("instruction", "instruction")],
+)
+def test_rows_of_a_file_have_the_verifier_of_their_domain(domain: str, verifier: str) -> None:
+    dataset = DataSet.model_validate({"name": "a", "domain": domain, "uri": "file:///x.jsonl"})
+    assert verifier_of(dataset) == verifier
+    assert verifier_of(dataset.model_copy(update={"uri": SPELL})) == "reasoning-gym"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -7,9 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from prorl_api.spec_model import VerifierName
+
 from prorl_trainer.errors import DataError, one_line
 
 MAX_EXCERPT = 60
+Answers = tuple[Callable[[Any], bool], str]
+"""Is it an answer, and what an answer must be."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,8 +41,10 @@ class Rows(Sequence[Row]):
         return self._get(index)
 
 
-def read_file(name: str, path: Path) -> Rows:
-    """Rows of a jsonl or parquet file with the columns `prompt` and `answer`. Raises DataError."""
+def read_file(name: str, path: Path, verifier: str = VerifierName.MATH_VERIFY) -> Rows:
+    """Rows of a jsonl or parquet file with the columns `prompt` and `answer`. Raises DataError.
+
+    What an answer may be depends on who judges it."""
     readers = {".jsonl": _read_jsonl, ".parquet": _read_parquet}
     reader = readers.get(path.suffix)
     if reader is None:
@@ -48,7 +54,9 @@ def read_file(name: str, path: Path) -> Rows:
     records = reader(name, path)
     if not records:
         raise DataError(f"Dataset {name}: {path} has no rows.")
-    rows = [_row(f"Dataset {name}: {path} row {n}", record) for n, record in enumerate(records, 1)]
+    answers = ANSWERS.get(verifier, ANSWERS[VerifierName.MATH_VERIFY])
+    where = f"Dataset {name}: {path} row"
+    rows = [_row(f"{where} {n}", record, answers) for n, record in enumerate(records, 1)]
     return Rows(len(rows), rows.__getitem__)
 
 
@@ -101,7 +109,7 @@ def _read_parquet(name: str, path: Path) -> list[Any]:
     return records
 
 
-def _row(where: str, record: Any) -> Row:
+def _row(where: str, record: Any, answers: Answers) -> Row:
     if not isinstance(record, dict):
         raise DataError(f"{where} is {_excerpt(record)}, must be an object.")
     for column in ("prompt", "answer"):
@@ -114,11 +122,9 @@ def _row(where: str, record: Any) -> Row:
             f"{where}, column `prompt`: {_excerpt(prompt)} must be a non-empty text or a list of "
             "objects with `role` and `content`, of which one is not empty."
         )
-    if not _is_answer(answer):
-        raise DataError(
-            f"{where}, column `answer`: {_excerpt(answer)} must be a non-empty text or a finite "
-            "number."
-        )
+    is_answer, must = answers
+    if not is_answer(answer):
+        raise DataError(f"{where}, column `answer`: {_excerpt(answer)} must be {must}.")
     return Row(prompt=prompt, answer=answer)
 
 
@@ -143,6 +149,32 @@ def _is_answer(answer: Any) -> bool:
         return bool(answer.strip())
     is_number = isinstance(answer, int | float) and not isinstance(answer, bool)
     return is_number and math.isfinite(answer)
+
+
+def _is_stem_answer(answer: Any) -> bool:
+    """A text, a number, several of them, or an object that accepts such."""
+    if isinstance(answer, dict):
+        answer = answer.get("accept")
+    accepted = answer if isinstance(answer, list) else [answer]
+    return bool(accepted) and all(_is_answer(one) for one in accepted)
+
+
+def _is_instructions(answer: Any) -> bool:
+    return (
+        isinstance(answer, list)
+        and bool(answer)
+        and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in answer)
+    )
+
+
+ANSWERS: dict[str, Answers] = {
+    VerifierName.MATH_VERIFY: (_is_answer, "a non-empty text or a finite number"),
+    VerifierName.STEM: (
+        _is_stem_answer,
+        "a non-empty text, a finite number, a list of those or an object that has them in `accept`",
+    ),
+    VerifierName.INSTRUCTION: (_is_instructions, "a list of objects with `id` and `kwargs`"),
+}
 
 
 def _excerpt(value: Any) -> str:

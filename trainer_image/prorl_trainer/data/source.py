@@ -21,6 +21,13 @@ from prorl_trainer.types import Prompt
 FINGERPRINT_ROWS = 256
 """Rows of each set that go into the fingerprint, spread evenly: enough to notice another file."""
 
+DEFAULT_VERIFIERS = {
+    Domain.MATH: VerifierName.MATH_VERIFY,
+    Domain.LOGIC: VerifierName.REASONING_GYM,
+    Domain.STEM: VerifierName.STEM,
+    Domain.INSTRUCTION: VerifierName.INSTRUCTION,
+}
+
 TEMPLATE_TOKENS = 64
 """What a chat template may add, for the early check of files only."""
 
@@ -109,16 +116,17 @@ def read_rows(dataset: DataSet) -> Rows:
         return read_gym(dataset.name, parse_gym(dataset.name, dataset.uri))
     if parts.scheme == "pvc":
         path = Path(runtime.DATA_CLAIM_DIR) / parts.netloc / parts.path.lstrip("/")
-        return read_file(dataset.name, path)
-    return read_file(dataset.name, Path(parts.path))
+        return read_file(dataset.name, path, verifier_of(dataset))
+    return read_file(dataset.name, Path(parts.path), verifier_of(dataset))
 
 
 def verifier_of(dataset: DataSet) -> str:
     """The scorer of a set: the one named, or the domain's default."""
     if dataset.verifier is not None:
         return dataset.verifier
-    gym = dataset.uri.startswith("gym://") or dataset.domain is Domain.LOGIC
-    return VerifierName.REASONING_GYM if gym else VerifierName.MATH_VERIFY
+    if dataset.uri.startswith("gym://"):
+        return VerifierName.REASONING_GYM
+    return DEFAULT_VERIFIERS[dataset.domain]
 
 
 def encode(tokenizer: Any, prompt: str | list[dict[str, str]]) -> tuple[int, ...]:
