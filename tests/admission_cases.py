@@ -66,6 +66,13 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "validation": {"data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}}},
     "tolerations": {"rollout": {"pod": {"tolerations": [{"operator": "Exists"}]}}},
     "node-selector": {"rollout": {"pod": {"nodeSelector": {"a.b/c": "d", "e": ""}}}},
+    "one-sample-without-baseline": {
+        "algorithm": {
+            "samplesPerPrompt": 1,
+            "advantage": {"estimator": "reinforce++", "normalisation": "sequence"},
+            "dynamicSampling": {"enabled": False},
+        }
+    },
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
@@ -90,7 +97,18 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.algorithm.sampling.temperature",
         {"algorithm": {"sampling": {"temperature": 2.5}}},
     ),
-    "advantage": ("spec.algorithm.advantage", {"algorithm": {"advantage": "gae"}}),
+    "advantage": (
+        "spec.algorithm.advantage.estimator",
+        {"algorithm": {"advantage": {"estimator": "gae"}}},
+    ),
+    "normalisation-without-effect": (
+        "spec.algorithm.advantage.normalisation",
+        {"algorithm": {"advantage": {"estimator": "rloo", "normalisation": "sequence"}}},
+    ),
+    "one-sample-filtered": (
+        "spec.algorithm.dynamicSampling",
+        {"algorithm": {"samplesPerPrompt": 1, "advantage": {"estimator": "reinforce++"}}},
+    ),
     "negative-seed": ("spec.algorithm.seed", {"algorithm": {"seed": -1}}),
     "one-sample": ("spec.algorithm.samplesPerPrompt", {"algorithm": {"samplesPerPrompt": 1}}),
     "more-updates-than-prompts": (

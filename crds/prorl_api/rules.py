@@ -6,30 +6,12 @@ the message. `check` gives the same messages for a parsed spec, each with the fi
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 
 from prorl_api.job import ProRLJobSpec
+from prorl_api.rule import Finding, Rule
+from prorl_api.rules_algorithm import ALGORITHM_RULES
 from prorl_api.spec_model import DataSet, Domain, VerifierName
 from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
-
-Finding = tuple[str, str]
-"""Field path and message."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Rule:
-    """One rule."""
-
-    path: str
-    """Dotted path below the root, e.g. `spec.rollout`; `[]` stands for the items of a list."""
-    field: str = ""
-    """The field below `path` to blame; empty blames the node."""
-    cel: str
-    say: str
-    """CEL expression of the message."""
-    meaning: str
-    """One sentence for the documentation, and the message where `say` cannot be evaluated."""
-    check: Callable[[ProRLJobSpec], Iterator[Finding]]
 
 
 def _named_sets(spec: ProRLJobSpec) -> Iterator[tuple[str, DataSet]]:
@@ -37,25 +19,6 @@ def _named_sets(spec: ProRLJobSpec) -> Iterator[tuple[str, DataSet]]:
         yield f"spec.data.train[{i}]", dataset
     for i, dataset in enumerate(spec.data.validation.sets if spec.data.validation else ()):
         yield f"spec.data.validation.sets[{i}]", dataset
-
-
-def _samples(spec: ProRLJobSpec) -> Iterator[Finding]:
-    number = spec.algorithm.samples_per_prompt
-    if number < 2:
-        yield (
-            "spec.algorithm.samplesPerPrompt",
-            f"{number} is less than 2: with a group baseline the advantage of a single sample "
-            "is always 0",
-        )
-
-
-def _updates(spec: ProRLJobSpec) -> Iterator[Finding]:
-    updates, prompts = spec.algorithm.updates_per_step, spec.algorithm.prompts_per_step
-    if updates > prompts:
-        yield (
-            "spec.algorithm.updatesPerStep",
-            f"{updates} is more than promptsPerStep {prompts}: every update needs a whole group",
-        )
 
 
 def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -137,24 +100,7 @@ _SCORABLE_SAY = (
 _SCORABLE_MEANING = "Verifier reasoning-gym (the default for domain logic) needs gym:// data."
 
 RULES: tuple[Rule, ...] = (
-    Rule(
-        path="spec.algorithm",
-        field="samplesPerPrompt",
-        cel="self.samplesPerPrompt >= 2",
-        say="'%d is less than 2: with a group baseline the advantage of a single sample is "
-        "always 0'.format([self.samplesPerPrompt])",
-        meaning="At least 2: with a group baseline the advantage of a single sample is always 0.",
-        check=_samples,
-    ),
-    Rule(
-        path="spec.algorithm",
-        field="updatesPerStep",
-        cel="self.updatesPerStep <= self.promptsPerStep",
-        say="'%d is more than promptsPerStep %d: every update needs a whole group'"
-        ".format([self.updatesPerStep, self.promptsPerStep])",
-        meaning="At most promptsPerStep: every update needs a whole group.",
-        check=_updates,
-    ),
+    *ALGORITHM_RULES,
     Rule(
         path="spec.rollout",
         field="minReplicas",

@@ -8,11 +8,43 @@ from pydantic import Field
 from prorl_api.base import ApiModel
 
 
-class Advantage(StrEnum):
+class Estimator(StrEnum):
     """How rewards become advantages."""
 
     REINFORCE_PP_BASELINE = "reinforce++-baseline"
-    """Reward minus the group mean, then normalised over the tokens of the global batch."""
+    """Reward minus the group mean, then normalised over the global batch (ProRL v2)."""
+    REINFORCE_PP = "reinforce++"
+    """The reward itself, normalised over the global batch; needs no group."""
+    GRPO = "grpo"
+    """Reward minus the group mean, divided by the group's standard deviation (ProRL v1)."""
+    RLOO = "rloo"
+    """Reward minus the mean of the group's other rewards."""
+    DR_GRPO = "dr-grpo"
+    """Reward minus the group mean, and nothing else."""
+
+
+NORMALISING = (Estimator.REINFORCE_PP_BASELINE, Estimator.REINFORCE_PP)
+"""Estimators that normalise over the batch."""
+
+
+class Normalisation(StrEnum):
+    """What counts once in the mean and standard deviation over the batch."""
+
+    TOKEN = "token"
+    SEQUENCE = "sequence"
+
+
+class AdvantageSpec(ApiModel):
+    """How rewards become advantages."""
+
+    estimator: Estimator = Estimator.REINFORCE_PP_BASELINE
+    """reinforce++-baseline: reward minus group mean, normalised over the global batch (ProRL v2).
+    reinforce++: the same without a group mean. grpo: minus group mean, divided by the group's
+    standard deviation. rloo: minus the mean of the group's other rewards. dr-grpo: minus group
+    mean only."""
+    normalisation: Normalisation = Normalisation.TOKEN
+    """What counts once when a reinforce++ estimator normalises: a token, as in the released
+    trainers, or a sequence, as the papers write it. The other estimators have no such step."""
 
 
 class ClipSpec(ApiModel):
@@ -73,8 +105,7 @@ class AlgorithmSpec(ApiModel):
     """Gradient norm clip."""
     tokens_per_microbatch: Annotated[int, Field(ge=64, le=10_000_000)] = 16_384
     """Packed tokens per forward pass and rank; bounds memory, does not change the result."""
-    advantage: Advantage = Advantage.REINFORCE_PP_BASELINE
-    """The advantage estimator."""
+    advantage: AdvantageSpec = AdvantageSpec()
     clip: ClipSpec = ClipSpec()
     kl: KlSpec = KlSpec()
     sampling: SamplingSpec = SamplingSpec()

@@ -95,7 +95,7 @@ def _as_text(spec: dict[str, Any]) -> dict[str, Any]:
             {"rollout": {"minReplicas": 3, "replicas": 2}},
             "spec.rollout.minReplicas: Invalid value: 3 is more than spec.rollout.replicas 2",
         ),
-        ({"algorithm": {"samplesPerPrompt": 1}}, "1 is less than 2: with a group baseline"),
+        ({"algorithm": {"samplesPerPrompt": 1}}, "1 is less than 2: with the group baseline"),
     ],
     ids=["min-replicas", "samples"],
 )

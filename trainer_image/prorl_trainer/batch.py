@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from prorl_trainer.algo.advantages import reinforce_pp_baseline
+from prorl_api.spec_algorithm import AdvantageSpec, AlgorithmSpec, Estimator, Normalisation
+
+from prorl_trainer.algo import advantages
 from prorl_trainer.types import Completion, Group, TrainingBatch, TrainingSequence
 
 
@@ -12,14 +14,15 @@ def judged(group: Group) -> list[tuple[Completion, float]]:
     return [(completion, v.score) for completion, v in pairs if v.score is not None]
 
 
-def build_batch(step: int, groups: Sequence[Group]) -> TrainingBatch:
+def build_batch(spec: AlgorithmSpec, step: int, groups: Sequence[Group]) -> TrainingBatch:
     """Rewards, advantages over the whole batch, and tokens, in the order of the groups."""
     rows = [
         (index, group.prompt, completion, score)
         for index, group in enumerate(groups)
         for completion, score in judged(group)
     ]
-    advantages = reinforce_pp_baseline(
+    found = estimate(
+        spec.advantage,
         rewards=[score for _, _, _, score in rows],
         groups=[index for index, _, _, _ in rows],
         num_tokens=[sum(completion.mask) for _, _, completion, _ in rows],
@@ -34,6 +37,29 @@ def build_batch(step: int, groups: Sequence[Group]) -> TrainingBatch:
             reward=score,
             advantage=advantage,
         )
-        for (index, prompt, completion, score), advantage in zip(rows, advantages, strict=True)
+        for (index, prompt, completion, score), advantage in zip(rows, found, strict=True)
     )
     return TrainingBatch(step=step, sequences=sequences)
+
+
+def estimate(
+    spec: AdvantageSpec,
+    *,
+    rewards: Sequence[float],
+    groups: Sequence[int],
+    num_tokens: Sequence[int],
+) -> list[float]:
+    """One advantage per sequence by the chosen estimator. Raises ValueError as it does."""
+    by_token = spec.normalisation is Normalisation.TOKEN
+    weights = num_tokens if by_token else [1] * len(num_tokens)
+    match spec.estimator:
+        case Estimator.REINFORCE_PP_BASELINE:
+            return advantages.reinforce_pp_baseline(rewards=rewards, groups=groups, weights=weights)
+        case Estimator.REINFORCE_PP:
+            return advantages.reinforce_pp(rewards=rewards, weights=weights)
+        case Estimator.GRPO:
+            return advantages.grpo(rewards=rewards, groups=groups)
+        case Estimator.RLOO:
+            return advantages.rloo(rewards=rewards, groups=groups)
+        case Estimator.DR_GRPO:
+            return advantages.group_centred(rewards=rewards, groups=groups)

@@ -59,7 +59,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     start = time.monotonic()
     drawn = await collect(spec, parts.prompts, parts.sampler, first_ordinal=state.next_ordinal)
     learn_start = time.monotonic()
-    batch = build_batch(state.step + 1, drawn.kept)
+    batch = build_batch(spec, state.step + 1, drawn.kept)
     update = await parts.learners.update(batch, update_settings(parts.spec, state.step))
     values = rollout_metrics(drawn) | update.metrics
     values["learn_seconds"] = time.monotonic() - learn_start

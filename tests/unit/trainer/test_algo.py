@@ -20,39 +20,39 @@ LENGTHS = [2, 4, 1, 3, 5, 2, 2, 1]
 
 
 def test_advantages_equal_the_hand_computed_ones():
-    found = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, num_tokens=LENGTHS)
+    found = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, weights=LENGTHS)
     expected = [0.649189, 0.649189, -1.348316, -1.348316, 1.148565] + [-0.848939] * 3
     assert found == pytest.approx(expected, abs=1e-6)
 
 
 @given(shift=st.floats(-10, 10), scale=st.floats(0.1, 10))
 def test_advantages_ignore_shift_and_positive_scale_of_rewards(shift, scale):
-    base = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, num_tokens=LENGTHS)
+    base = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, weights=LENGTHS)
     moved = reinforce_pp_baseline(
-        rewards=[scale * r + shift for r in REWARDS], groups=GROUPS, num_tokens=LENGTHS
+        rewards=[scale * r + shift for r in REWARDS], groups=GROUPS, weights=LENGTHS
     )
     assert moved == pytest.approx(base, abs=1e-6)
 
 
 @given(st.permutations(range(8)))
 def test_advantages_follow_a_permutation_of_the_sequences(order):
-    base = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, num_tokens=LENGTHS)
+    base = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, weights=LENGTHS)
     moved = reinforce_pp_baseline(
         rewards=[REWARDS[i] for i in order],
         groups=[GROUPS[i] for i in order],
-        num_tokens=[LENGTHS[i] for i in order],
+        weights=[LENGTHS[i] for i in order],
     )
     assert moved == pytest.approx([base[i] for i in order], abs=1e-9)
 
 
 def test_equal_rewards_give_zero_advantages():
-    found = reinforce_pp_baseline(rewards=[0.5] * 4, groups=[0, 0, 1, 1], num_tokens=[3] * 4)
+    found = reinforce_pp_baseline(rewards=[0.5] * 4, groups=[0, 0, 1, 1], weights=[3] * 4)
     assert found == [0.0] * 4
 
 
 def test_a_non_finite_reward_is_refused_by_name():
     with pytest.raises(ValueError, match="sequence 1 is nan"):
-        reinforce_pp_baseline(rewards=[0.0, math.nan], groups=[0, 0], num_tokens=[1, 1])
+        reinforce_pp_baseline(rewards=[0.0, math.nan], groups=[0, 0], weights=[1, 1])
 
 
 @pytest.mark.parametrize(

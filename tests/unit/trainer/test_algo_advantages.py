@@ -22,29 +22,29 @@ ROWS = st.lists(
 
 def advantages(rows: list[Row]) -> list[float]:
     rewards, groups, tokens = zip(*rows, strict=True)
-    return reinforce_pp_baseline(rewards=rewards, groups=groups, num_tokens=tokens)
+    return reinforce_pp_baseline(rewards=rewards, groups=groups, weights=tokens)
 
 
 def test_two_groups_of_four_as_computed_by_hand() -> None:
-    result = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, num_tokens=TOKENS)
+    result = reinforce_pp_baseline(rewards=REWARDS, groups=GROUPS, weights=TOKENS)
     assert result == pytest.approx(EXPECTED, abs=1e-6)
 
 
 @pytest.mark.parametrize("shift", [-1.0, 0.5, 100.0])
 def test_a_constant_added_to_all_rewards_changes_nothing(shift: float) -> None:
     shifted = [reward + shift for reward in REWARDS]
-    result = reinforce_pp_baseline(rewards=shifted, groups=GROUPS, num_tokens=TOKENS)
+    result = reinforce_pp_baseline(rewards=shifted, groups=GROUPS, weights=TOKENS)
     assert result == pytest.approx(EXPECTED, abs=1e-6)
 
 
 def test_rewards_of_plus_and_minus_one_give_the_same_as_one_and_zero() -> None:
     recoded = [2 * reward - 1 for reward in REWARDS]
-    result = reinforce_pp_baseline(rewards=recoded, groups=GROUPS, num_tokens=TOKENS)
+    result = reinforce_pp_baseline(rewards=recoded, groups=GROUPS, weights=TOKENS)
     assert result == pytest.approx(EXPECTED, abs=1e-6)
 
 
 def test_rewards_without_variance_give_finite_zeros() -> None:
-    result = reinforce_pp_baseline(rewards=[1.0] * 4, groups=[0, 0, 1, 1], num_tokens=[1, 2, 3, 4])
+    result = reinforce_pp_baseline(rewards=[1.0] * 4, groups=[0, 0, 1, 1], weights=[1, 2, 3, 4])
     assert result == [0.0, 0.0, 0.0, 0.0]
 
 
@@ -85,4 +85,4 @@ def test_bad_input_is_refused_by_name(
     rewards: list[float], tokens: list[int], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message):
-        reinforce_pp_baseline(rewards=rewards, groups=[0] * len(rewards), num_tokens=tokens)
+        reinforce_pp_baseline(rewards=rewards, groups=[0] * len(rewards), weights=tokens)
