@@ -73,6 +73,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
             "dynamicSampling": {"enabled": False},
         }
     },
+    "dual-clip": {"algorithm": {"clip": {"dual": 3}}},
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
@@ -93,6 +94,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "too-many-steps": ("spec.algorithm.steps", {"algorithm": {"steps": 1_000_001}}),
     "learning-rate-zero": ("spec.algorithm.learningRate", {"algorithm": {"learningRate": 0}}),
     "clip-low-one": ("spec.algorithm.clip.low", {"algorithm": {"clip": {"low": 1}}}),
+    "dual-clip-one": ("spec.algorithm.clip.dual", {"algorithm": {"clip": {"dual": 1}}}),
     "temperature": (
         "spec.algorithm.sampling.temperature",
         {"algorithm": {"sampling": {"temperature": 2.5}}},

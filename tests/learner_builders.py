@@ -92,6 +92,7 @@ def make_settings(**values: Any) -> UpdateSettings:
         "max_grad_norm": 1e9,
         "clip_low": 0.2,
         "clip_high": 0.28,
+        "clip_dual": None,
         "kl_coefficient": 0.05,
         "kl_clamp": 10.0,
         "temperature": 0.8,

@@ -42,7 +42,8 @@ def make_settings(**changes: object) -> UpdateSettings:
     """Defaults that make two real updates."""
     values = {
         "num_updates": 2, "learning_rate": 1e-3, "max_grad_norm": 1.0, "clip_low": 0.2,
-        "clip_high": 0.28, "kl_coefficient": 1e-2, "kl_clamp": 10.0, "temperature": 1.0,
+        "clip_high": 0.28, "clip_dual": None,
+        "kl_coefficient": 1e-2, "kl_clamp": 10.0, "temperature": 1.0,
         "tokens_per_microbatch": 64,
     }  # fmt: skip
     return UpdateSettings(**{**values, **changes})  # type: ignore[arg-type]

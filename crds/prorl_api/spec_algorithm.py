@@ -54,6 +54,9 @@ class ClipSpec(ApiModel):
     """Lower clip distance."""
     high: Annotated[float, Field(gt=0, le=10)] = 0.28
     """Upper clip distance."""
+    dual: Annotated[float, Field(gt=1, le=100)] | None = None
+    """Dual clip: a token with negative advantage costs at most this many times |advantage|, however
+    large its ratio; absent means no such limit. 3 is usual."""
 
 
 class KlSpec(ApiModel):

@@ -97,6 +97,7 @@ def update_settings(spec: ProRLJobSpec, finished_steps: int) -> UpdateSettings:
         max_grad_norm=a.max_grad_norm,
         clip_low=a.clip.low,
         clip_high=a.clip.high,
+        clip_dual=a.clip.dual,
         kl_coefficient=a.kl.coefficient,
         kl_clamp=a.kl.clamp,
         temperature=a.sampling.temperature,

@@ -123,6 +123,7 @@ class UpdateSettings:
     max_grad_norm: float
     clip_low: float
     clip_high: float
+    clip_dual: float | None
     kl_coefficient: float
     kl_clamp: float
     temperature: float
@@ -133,7 +134,8 @@ class UpdateSettings:
 class UpdateResult:
     """What one RL step's updates measured, averaged over tokens of the whole batch and identical on
     every rank. Keys: loss, grad_norm, kl (k2 to the reference before the first update), kl_k1,
-    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high, ppo_kl, mismatch
+    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high,
+    clip_fraction_dual, ppo_kl, mismatch
     (mean |lp_old - lp_roll|), mismatch_max."""
 
     metrics: dict[str, float]

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prorl_trainer.algo.kl import clamped_delta, k1, k2, k3
 from prorl_trainer.algo.masked import masked_mean, masked_sum
-from prorl_trainer.algo.policy_loss import clip_higher_loss
+from prorl_trainer.algo.policy_loss import clip_higher_loss, dual_clip
 
 torch.set_num_threads(1)
 
@@ -49,6 +49,35 @@ def test_clip_higher_equals_the_textbook_form(log_ratio: float, advantage: float
     clipped = min(max(ratio, 0.8), 1.27)
     expected = -min(ratio * advantage, clipped * advantage)
     assert loss_at(ratio, advantage)[0] == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@given(st.floats(-3, 3), st.floats(-2, 2).filter(lambda a: abs(a) > 1e-3))
+def test_dual_clip_equals_the_textbook_form(log_ratio: float, advantage: float) -> None:
+    plain = loss_at(math.exp(log_ratio), advantage)[0]
+    loss, over = dual_clip(torch.tensor([plain]), torch.tensor([advantage]), 3.0)
+    expected = min(plain, -3.0 * advantage) if advantage < 0 else plain
+    assert float(loss) == pytest.approx(expected, rel=1e-4, abs=1e-6)
+    assert bool(over) == (float(loss) < plain)
+
+
+def test_dual_clip_as_computed_by_hand_and_without_gradient_where_it_acts() -> None:
+    logprobs = torch.log(torch.tensor([6.0, 2.0, 6.0])).requires_grad_()
+    advantages = torch.tensor([-1.0, -1.0, 1.0])
+    out = clip_higher_loss(logprobs, torch.zeros(3), advantages, low=0.2, high=0.27)
+    loss, over = dual_clip(out.loss, advantages, 3.0)
+    loss.sum().backward()
+    assert loss.tolist() == pytest.approx([3.0, 2.0, -1.27])
+    assert over.tolist() == [True, False, False]
+    assert logprobs.grad is not None
+    assert logprobs.grad.tolist() == pytest.approx([0.0, 2.0, 0.0])
+
+
+@given(st.lists(st.floats(-2, 2), min_size=1, max_size=8))
+def test_no_dual_clip_is_an_infinite_limit(values: list[float]) -> None:
+    advantages = torch.tensor(values)
+    loss, over = dual_clip(advantages.abs(), advantages, math.inf)
+    assert torch.equal(loss, advantages.abs())
+    assert not over.any()
 
 
 def test_gradient_is_zero_exactly_where_a_clip_is_active() -> None:

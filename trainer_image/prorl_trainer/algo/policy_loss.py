@@ -35,3 +35,11 @@ def clip_higher_loss(
         clipped_high=(ratio > 1.0 + high) & (advantages > 0),
         log_ratio=log_ratio.detach(),
     )
+
+
+def dual_clip(loss: Tensor, advantages: Tensor, limit: float) -> tuple[Tensor, Tensor]:
+    """The loss [T] of clip_higher_loss with at most limit·|A| where A < 0 (dual clip, arXiv
+    1912.09729), and where [T, bool] that was needed; there the gradient is zero. limit > 1."""
+    ceiling = -limit * advantages
+    over = (advantages < 0) & (loss > ceiling)
+    return torch.where(over, ceiling, loss), over

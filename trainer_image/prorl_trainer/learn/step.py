@@ -13,7 +13,7 @@ from torch import Tensor
 
 from prorl_trainer.algo.kl import clamped_delta, k2
 from prorl_trainer.algo.masked import masked_mean, masked_sum
-from prorl_trainer.algo.policy_loss import clip_higher_loss
+from prorl_trainer.algo.policy_loss import PolicyLoss, clip_higher_loss, dual_clip
 from prorl_trainer.errors import NonFiniteError
 from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
 from prorl_trainer.learn.policy import Policy, full
@@ -160,15 +160,17 @@ def _loss(
     surrogate = clip_higher_loss(
         logprobs, m.old, m.advantages, low=settings.clip_low, high=settings.clip_high
     )
+    limit = math.inf if settings.clip_dual is None else settings.clip_dual
+    loss, over = dual_clip(surrogate.loss, m.advantages, limit)
     penalty = k2(clamped_delta(logprobs, m.reference, settings.kl_clamp))
-    totals.add(m, surrogate.clipped_low, surrogate.clipped_high, surrogate.log_ratio, settings)
-    return masked_mean(surrogate.loss + settings.kl_coefficient * penalty, m.mask, num_tokens)
+    totals.add(m, surrogate, over, settings)
+    return masked_mean(loss + settings.kl_coefficient * penalty, m.mask, num_tokens)
 
 
 class Totals:
     """Sums over this rank's tokens of the step, reduced once at its end."""
 
-    NAMES = ("tokens", "kl", "kl_k1", "entropy", "low", "high", "ppo_kl", "mismatch")
+    NAMES = ("tokens", "kl", "kl_k1", "entropy", "low", "high", "dual", "ppo_kl", "mismatch")
 
     def __init__(self) -> None:
         self.loss = 0.0
@@ -177,9 +179,7 @@ class Totals:
         self.sums = torch.zeros(len(self.NAMES), dtype=torch.float64)
         self.mismatch_max = torch.zeros((), dtype=torch.float64)
 
-    def add(
-        self, m: Scored, low: Tensor, high: Tensor, log_ratio: Tensor, settings: UpdateSettings
-    ) -> None:
+    def add(self, m: Scored, surrogate: PolicyLoss, over: Tensor, settings: UpdateSettings) -> None:
         """Adds one microbatch. KL and entropy are those before the step's first update."""
         delta = clamped_delta(m.old, m.reference, settings.kl_clamp)
         mismatch = (m.old - m.rollout).abs()
@@ -188,9 +188,10 @@ class Totals:
             k2(delta),
             delta,
             -m.old,
-            low.float(),
-            high.float(),
-            -log_ratio,
+            surrogate.clipped_low.float(),
+            surrogate.clipped_high.float(),
+            over.float(),
+            -surrogate.log_ratio,
             mismatch,
         )
         self.sums += torch.stack([masked_sum(c, m.mask).double() for c in columns]).cpu()
@@ -211,6 +212,7 @@ class Totals:
             "entropy": sums["entropy"] / tokens,
             "clip_fraction_low": sums["low"] / tokens,
             "clip_fraction_high": sums["high"] / tokens,
+            "clip_fraction_dual": sums["dual"] / tokens,
             "ppo_kl": sums["ppo_kl"] / tokens,
             "mismatch": sums["mismatch"] / tokens,
             "mismatch_max": float(ranks.all_reduce_max(self.mismatch_max)),

@@ -13,6 +13,7 @@ GAUGES = {
     "entropy": "Estimated entropy of the policy, nats per token.",
     "clip_fraction_low": "Share of tokens at the lower clip.",
     "clip_fraction_high": "Share of tokens at the upper clip.",
+    "clip_fraction_dual": "Share of tokens at the dual clip.",
     "ppo_kl": "KL from the old to the current policy within the step, nats per token.",
     "mismatch": "Mean |log-prob of the trainer - log-prob of the engine| per token.",
     "mismatch_max": "Largest of these differences in the last step.",
