@@ -74,6 +74,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
         }
     },
     "dual-clip": {"algorithm": {"clip": {"dual": 3}}},
+    "kl-estimator": {"algorithm": {"kl": {"estimator": "k3"}}},
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
@@ -95,6 +96,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "learning-rate-zero": ("spec.algorithm.learningRate", {"algorithm": {"learningRate": 0}}),
     "clip-low-one": ("spec.algorithm.clip.low", {"algorithm": {"clip": {"low": 1}}}),
     "dual-clip-one": ("spec.algorithm.clip.dual", {"algorithm": {"clip": {"dual": 1}}}),
+    "kl-estimator-k4": ("spec.algorithm.kl.estimator", {"algorithm": {"kl": {"estimator": "k4"}}}),
     "temperature": (
         "spec.algorithm.sampling.temperature",
         {"algorithm": {"sampling": {"temperature": 2.5}}},

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from prorl_api.spec_algorithm import KlEstimator
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -93,6 +94,7 @@ def make_settings(**values: Any) -> UpdateSettings:
         "clip_low": 0.2,
         "clip_high": 0.28,
         "clip_dual": None,
+        "kl_estimator": KlEstimator.K2,
         "kl_coefficient": 0.05,
         "kl_clamp": 10.0,
         "temperature": 0.8,

@@ -3,6 +3,7 @@
 import random
 from pathlib import Path
 
+from prorl_api.spec_algorithm import KlEstimator
 from prorl_trainer.model.tiny import TinySettings, build_model, build_tokenizer
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 
@@ -42,7 +43,7 @@ def make_settings(**changes: object) -> UpdateSettings:
     """Defaults that make two real updates."""
     values = {
         "num_updates": 2, "learning_rate": 1e-3, "max_grad_norm": 1.0, "clip_low": 0.2,
-        "clip_high": 0.28, "clip_dual": None,
+        "clip_high": 0.28, "clip_dual": None, "kl_estimator": KlEstimator.K2,
         "kl_coefficient": 1e-2, "kl_clamp": 10.0, "temperature": 1.0,
         "tokens_per_microbatch": 64,
     }  # fmt: skip

@@ -59,13 +59,25 @@ class ClipSpec(ApiModel):
     large its ratio; absent means no such limit. 3 is usual."""
 
 
-class KlSpec(ApiModel):
-    """The trust region: a k2 KL term to the frozen reference, added to the loss."""
+class KlEstimator(StrEnum):
+    """How the KL to the reference is estimated from a sampled token."""
 
+    K1 = "k1"
+    K2 = "k2"
+    K3 = "k3"
+
+
+class KlSpec(ApiModel):
+    """The trust region: a KL term to the frozen reference, added to the loss."""
+
+    estimator: KlEstimator = KlEstimator.K2
+    """With d the log-ratio of policy to reference: k2 = d²/2, whose gradient is that of the reverse
+    KL (ProRL v2); k3 = exp(-d) - 1 + d, whose gradient is that of the forward KL (GRPO); k1 = d,
+    whose expected gradient as a loss is zero: it pulls nowhere and only adds noise."""
     coefficient: Annotated[float, Field(ge=0, le=10)] = 1e-4
     """Weight of the KL term; 0 switches it off (KL is still measured)."""
     clamp: Annotated[float, Field(gt=0, le=20)] = 10.0
-    """The log-ratio to the reference is clamped to [-clamp, clamp], in nats, before squaring."""
+    """The log-ratio to the reference is clamped to [-clamp, clamp], in nats, before all else."""
 
 
 class SamplingSpec(ApiModel):

@@ -98,6 +98,7 @@ def update_settings(spec: ProRLJobSpec, finished_steps: int) -> UpdateSettings:
         clip_low=a.clip.low,
         clip_high=a.clip.high,
         clip_dual=a.clip.dual,
+        kl_estimator=a.kl.estimator,
         kl_coefficient=a.kl.coefficient,
         kl_clamp=a.kl.clamp,
         temperature=a.sampling.temperature,

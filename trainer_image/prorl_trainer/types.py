@@ -12,6 +12,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from prorl_api.spec_algorithm import KlEstimator
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Prompt:
@@ -124,6 +126,7 @@ class UpdateSettings:
     clip_low: float
     clip_high: float
     clip_dual: float | None
+    kl_estimator: KlEstimator
     kl_coefficient: float
     kl_clamp: float
     temperature: float

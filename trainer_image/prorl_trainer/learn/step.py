@@ -9,15 +9,18 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from prorl_api.spec_algorithm import KlEstimator
 from torch import Tensor
 
-from prorl_trainer.algo.kl import clamped_delta, k2
+from prorl_trainer.algo.kl import clamped_delta, k1, k2, k3
 from prorl_trainer.algo.masked import masked_mean, masked_sum
 from prorl_trainer.algo.policy_loss import PolicyLoss, clip_higher_loss, dual_clip
 from prorl_trainer.errors import NonFiniteError
 from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
 from prorl_trainer.learn.policy import Policy, full
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
+
+KL_ESTIMATORS = {KlEstimator.K1: k1, KlEstimator.K2: k2, KlEstimator.K3: k3}
 
 
 class Ranks(Protocol):
@@ -162,7 +165,9 @@ def _loss(
     )
     limit = math.inf if settings.clip_dual is None else settings.clip_dual
     loss, over = dual_clip(surrogate.loss, m.advantages, limit)
-    penalty = k2(clamped_delta(logprobs, m.reference, settings.kl_clamp))
+    penalty = KL_ESTIMATORS[settings.kl_estimator](
+        clamped_delta(logprobs, m.reference, settings.kl_clamp)
+    )
     totals.add(m, surrogate, over, settings)
     return masked_mean(loss + settings.kl_coefficient * penalty, m.mask, num_tokens)
 
