@@ -75,6 +75,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     },
     "dual-clip": {"algorithm": {"clip": {"dual": 3}}},
     "kl-estimator": {"algorithm": {"kl": {"estimator": "k3"}}},
+    "mismatch": {"algorithm": {"mismatchCorrection": {"type": "tis", "low": 0, "high": 3}}},
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
@@ -97,6 +98,10 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "clip-low-one": ("spec.algorithm.clip.low", {"algorithm": {"clip": {"low": 1}}}),
     "dual-clip-one": ("spec.algorithm.clip.dual", {"algorithm": {"clip": {"dual": 1}}}),
     "kl-estimator-k4": ("spec.algorithm.kl.estimator", {"algorithm": {"kl": {"estimator": "k4"}}}),
+    "mismatch-low": (
+        "spec.algorithm.mismatchCorrection.low",
+        {"algorithm": {"mismatchCorrection": {"low": 1.5}}},
+    ),
     "temperature": (
         "spec.algorithm.sampling.temperature",
         {"algorithm": {"sampling": {"temperature": 2.5}}},

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from prorl_api.spec_algorithm import KlEstimator
+from prorl_api.spec_algorithm import KlEstimator, MismatchType
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -97,6 +97,8 @@ def make_settings(**values: Any) -> UpdateSettings:
         "kl_estimator": KlEstimator.K2,
         "kl_coefficient": 0.05,
         "kl_clamp": 10.0,
+        "mismatch_type": MismatchType.NONE,
+        "mismatch_bounds": (0.5, 5.0),
         "temperature": 0.8,
         "tokens_per_microbatch": 40,
     }

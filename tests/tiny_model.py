@@ -3,7 +3,7 @@
 import random
 from pathlib import Path
 
-from prorl_api.spec_algorithm import KlEstimator
+from prorl_api.spec_algorithm import KlEstimator, MismatchType
 from prorl_trainer.model.tiny import TinySettings, build_model, build_tokenizer
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 
@@ -45,6 +45,7 @@ def make_settings(**changes: object) -> UpdateSettings:
         "num_updates": 2, "learning_rate": 1e-3, "max_grad_norm": 1.0, "clip_low": 0.2,
         "clip_high": 0.28, "clip_dual": None, "kl_estimator": KlEstimator.K2,
         "kl_coefficient": 1e-2, "kl_clamp": 10.0, "temperature": 1.0,
+        "mismatch_type": MismatchType.NONE, "mismatch_bounds": (0.5, 5.0),
         "tokens_per_microbatch": 64,
     }  # fmt: skip
     return UpdateSettings(**{**values, **changes})  # type: ignore[arg-type]

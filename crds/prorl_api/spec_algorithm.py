@@ -80,6 +80,45 @@ class KlSpec(ApiModel):
     """The log-ratio to the reference is clamped to [-clamp, clamp], in nats, before all else."""
 
 
+class MismatchType(StrEnum):
+    """What is done about tokens that trainer and engine do not see alike."""
+
+    NONE = "none"
+    TIS = "tis"
+    ICEPOP = "icepop"
+    SEQUENCE_MASK = "sequence-mask"
+
+
+MISMATCH_BOUNDS = {
+    MismatchType.NONE: (0.5, 5.0),
+    MismatchType.TIS: (0.0, 2.0),
+    MismatchType.ICEPOP: (0.5, 5.0),
+    MismatchType.SEQUENCE_MASK: (0.999, 1.002),
+}
+"""Default low and high; bounds of one type make no sense for another. For `none` they are what is
+measured, not what is done."""
+
+
+class MismatchCorrectionSpec(ApiModel):
+    """Weights of the policy loss against the mismatch of trainer and engine. rho is the probability
+    of a token by the trainer over that by the engine, with the weights that sampled it."""
+
+    type: MismatchType = MismatchType.ICEPOP
+    """icepop: weight rho, 0 outside the bounds (ProRL v2). tis: rho clamped to the bounds.
+    sequence-mask: rho, and 0 for all tokens of a sequence whose geometric mean of rho is outside
+    the bounds (ProRL v2.1, for long sequences). none: weight 1."""
+    low: Annotated[float, Field(ge=0, le=1)] | None = None
+    """Lower bound of rho; absent means 0.5 for icepop, 0 for tis, 0.999 for sequence-mask."""
+    high: Annotated[float, Field(ge=1, le=1000)] | None = None
+    """Upper bound of rho; absent means 5 for icepop, 2 for tis, 1.002 for sequence-mask."""
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Low and high in force."""
+        low, high = MISMATCH_BOUNDS[self.type]
+        return (low if self.low is None else self.low, high if self.high is None else self.high)
+
+
 class SamplingSpec(ApiModel):
     """How completions are drawn; top-p and top-k are off so that log-probs stay exact."""
 
@@ -123,6 +162,7 @@ class AlgorithmSpec(ApiModel):
     advantage: AdvantageSpec = AdvantageSpec()
     clip: ClipSpec = ClipSpec()
     kl: KlSpec = KlSpec()
+    mismatch_correction: MismatchCorrectionSpec = MismatchCorrectionSpec()
     sampling: SamplingSpec = SamplingSpec()
     dynamic_sampling: DynamicSamplingSpec = DynamicSamplingSpec()
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0

@@ -101,6 +101,8 @@ def update_settings(spec: ProRLJobSpec, finished_steps: int) -> UpdateSettings:
         kl_estimator=a.kl.estimator,
         kl_coefficient=a.kl.coefficient,
         kl_clamp=a.kl.clamp,
+        mismatch_type=a.mismatch_correction.type,
+        mismatch_bounds=a.mismatch_correction.bounds,
         temperature=a.sampling.temperature,
         tokens_per_microbatch=a.tokens_per_microbatch,
     )

@@ -12,7 +12,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
-from prorl_api.spec_algorithm import KlEstimator
+from prorl_api.spec_algorithm import KlEstimator, MismatchType
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,6 +129,9 @@ class UpdateSettings:
     kl_estimator: KlEstimator
     kl_coefficient: float
     kl_clamp: float
+    mismatch_type: MismatchType
+    mismatch_bounds: tuple[float, float]
+    """Low and high of rho."""
     temperature: float
     tokens_per_microbatch: int
 
@@ -137,9 +140,10 @@ class UpdateSettings:
 class UpdateResult:
     """What one RL step's updates measured, averaged over tokens of the whole batch and identical on
     every rank. Keys: loss, grad_norm, kl (k2 to the reference before the first update), kl_k1,
-    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high,
-    clip_fraction_dual, ppo_kl, mismatch
-    (mean |lp_old - lp_roll|), mismatch_max."""
+    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high, clip_fraction_dual,
+    ppo_kl, mismatch (mean |lp_old - lp_roll|), mismatch_max, token_mult_prob_error (mean
+    exp|lp_old - lp_roll|), gen_kl (k3 of rollout to trainer), is_weight_mean (mean rho before any
+    bound), is_oob_ratio (share of tokens that the bounds change or drop; ICE-POP's for `none`)."""
 
     metrics: dict[str, float]
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
 from learner_rank import Recording
-from prorl_api.spec_algorithm import KlEstimator
+from prorl_api.spec_algorithm import KlEstimator, MismatchType
 from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 from torch import Tensor
@@ -66,6 +66,7 @@ def textbook_loss(models: Models, s: TrainingSequence, settings: UpdateSettings)
     objective = torch.minimum(ratio * s.advantage, clipped * s.advantage)
     if settings.clip_dual is not None and s.advantage < 0:
         objective = objective.clamp(min=settings.clip_dual * s.advantage)
+    objective = objective * textbook_weights(old, s, settings)
     d = lp - reference
     kl = {
         KlEstimator.K1: d,
@@ -73,6 +74,18 @@ def textbook_loss(models: Models, s: TrainingSequence, settings: UpdateSettings)
         KlEstimator.K3: (-d).exp() - 1 + d,
     }[settings.kl_estimator]
     return ((-objective + settings.kl_coefficient * kl) * torch.tensor(s.mask)).sum()
+
+
+def textbook_weights(old: Tensor, s: TrainingSequence, settings: UpdateSettings) -> Tensor:
+    rho = (old - torch.tensor(s.rollout_logprobs)).exp()
+    low, high = settings.mismatch_bounds
+    mean = float(torch.log(rho[torch.tensor(s.mask)]).mean().exp())
+    return {
+        MismatchType.NONE: torch.ones_like(rho),
+        MismatchType.TIS: rho.clamp(low, high),
+        MismatchType.ICEPOP: rho * ((low <= rho) & (rho <= high)),
+        MismatchType.SEQUENCE_MASK: rho * (low <= mean <= high),
+    }[settings.mismatch_type]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +98,12 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "k1": {"kl_estimator": KlEstimator.K1, "kl_coefficient": 1.0},
     "k2": {"kl_estimator": KlEstimator.K2, "kl_coefficient": 1.0},
     "k3": {"kl_estimator": KlEstimator.K3, "kl_coefficient": 1.0},
+    "tis": {"mismatch_type": MismatchType.TIS, "mismatch_bounds": (0.0, 1.1)},
+    "icepop": {"mismatch_type": MismatchType.ICEPOP, "mismatch_bounds": (0.9, 1.1)},
+    "sequence-mask": {
+        "mismatch_type": MismatchType.SEQUENCE_MASK,
+        "mismatch_bounds": (0.95, 1.05),
+    },
     "dual-clip": {"clip_dual": 1.05},
 }
 

@@ -14,8 +14,10 @@ from torch import Tensor
 
 from prorl_trainer.algo.kl import clamped_delta, k1, k2, k3
 from prorl_trainer.algo.masked import masked_mean, masked_sum
+from prorl_trainer.algo.mismatch import Correction, log_rho
 from prorl_trainer.algo.policy_loss import PolicyLoss, clip_higher_loss, dual_clip
 from prorl_trainer.errors import NonFiniteError
+from prorl_trainer.learn.correct import correct
 from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
 from prorl_trainer.learn.policy import Policy, full
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
@@ -47,6 +49,7 @@ class Scored:
     advantages: Tensor
     rollout: Tensor
     old: Tensor
+    correction: Correction
     reference: Tensor
 
 
@@ -103,25 +106,30 @@ def _score(
         max_tokens=settings.tokens_per_microbatch,
     )
     device = next(networks.policy.parameters()).device
-    return [_score_one(networks, m, settings.temperature, device) for m in microbatches]
+    return [_score_one(networks, m, settings, device) for m in microbatches]
 
 
 def _score_one(
-    networks: Networks, m: Microbatch, temperature: float, device: torch.device
+    networks: Networks, m: Microbatch, settings: UpdateSettings, device: torch.device
 ) -> Scored:
     inputs = tuple(
         torch.tensor(values, dtype=torch.int64, device=device)
         for values in (m.input_ids, m.position_ids, m.predict_index, m.targets)
     )
     with torch.no_grad():
-        old = networks.policy(*inputs, temperature)
-        frozen = networks.reference(*inputs, temperature)
+        old = networks.policy(*inputs, settings.temperature)
+        frozen = networks.reference(*inputs, settings.temperature)
+    mask = torch.tensor(m.mask, dtype=torch.bool, device=device)
+    rollout = torch.tensor(m.rollout_logprobs, dtype=torch.float32, device=device)
+    # Positions restart at 0 with each packed sequence.
+    sequence = (inputs[1] == 0).cumsum(0)[inputs[2]] - 1
     return Scored(
         inputs=inputs,  # type: ignore[arg-type]
-        mask=torch.tensor(m.mask, dtype=torch.bool, device=device),
+        mask=mask,
         advantages=torch.tensor(m.advantages, dtype=torch.float32, device=device),
-        rollout=torch.tensor(m.rollout_logprobs, dtype=torch.float32, device=device),
+        rollout=rollout,
         old=old,
+        correction=correct(log_rho(old, rollout), mask, sequence, settings),
         reference=frozen,
     )
 
@@ -169,13 +177,18 @@ def _loss(
         clamped_delta(logprobs, m.reference, settings.kl_clamp)
     )
     totals.add(m, surrogate, over, settings)
-    return masked_mean(loss + settings.kl_coefficient * penalty, m.mask, num_tokens)
+    return masked_mean(
+        m.correction.weights * loss + settings.kl_coefficient * penalty, m.mask, num_tokens
+    )
 
 
 class Totals:
     """Sums over this rank's tokens of the step, reduced once at its end."""
 
-    NAMES = ("tokens", "kl", "kl_k1", "entropy", "low", "high", "dual", "ppo_kl", "mismatch")
+    NAMES = (
+        "tokens", "kl", "kl_k1", "entropy", "low", "high", "dual", "ppo_kl", "mismatch",
+        "prob_error", "gen_kl", "is_weight", "is_oob",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.loss = 0.0
@@ -188,6 +201,7 @@ class Totals:
         """Adds one microbatch. KL and entropy are those before the step's first update."""
         delta = clamped_delta(m.old, m.reference, settings.kl_clamp)
         mismatch = (m.old - m.rollout).abs()
+        log_ratio = log_rho(m.old, m.rollout)
         columns = (
             torch.ones_like(m.old),
             k2(delta),
@@ -198,6 +212,10 @@ class Totals:
             over.float(),
             -surrogate.log_ratio,
             mismatch,
+            log_ratio.abs().exp(),
+            k3(-log_ratio),
+            log_ratio.exp(),
+            m.correction.out_of_bounds.float(),
         )
         self.sums += torch.stack([masked_sum(c, m.mask).double() for c in columns]).cpu()
         if bool(m.mask.any()):
@@ -220,5 +238,9 @@ class Totals:
             "clip_fraction_dual": sums["dual"] / tokens,
             "ppo_kl": sums["ppo_kl"] / tokens,
             "mismatch": sums["mismatch"] / tokens,
+            "token_mult_prob_error": sums["prob_error"] / tokens,
+            "gen_kl": sums["gen_kl"] / tokens,
+            "is_weight_mean": sums["is_weight"] / tokens,
+            "is_oob_ratio": sums["is_oob"] / tokens,
             "mismatch_max": float(ranks.all_reduce_max(self.mismatch_max)),
         }
