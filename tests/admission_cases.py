@@ -76,6 +76,15 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "dual-clip": {"algorithm": {"clip": {"dual": 3}}},
     "kl-estimator": {"algorithm": {"kl": {"estimator": "k3"}}},
     "mismatch": {"algorithm": {"mismatchCorrection": {"type": "tis", "low": 0, "high": 3}}},
+    "length-terms": {
+        "algorithm": {
+            "lengthPenalty": {
+                "cosine": {},
+                "stopProperly": {},
+                "overlong": {"bufferTokens": 8192},
+            }
+        }
+    },
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
@@ -101,6 +110,26 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "mismatch-low": (
         "spec.algorithm.mismatchCorrection.low",
         {"algorithm": {"mismatchCorrection": {"low": 1.5}}},
+    ),
+    "cosine-upside-down": (
+        "spec.algorithm.lengthPenalty.cosine.etaMin",
+        {"algorithm": {"lengthPenalty": {"cosine": {"etaMin": 0}}}},
+    ),
+    "cosine-too-heavy": (
+        "spec.algorithm.lengthPenalty.cosine.weight",
+        {"algorithm": {"lengthPenalty": {"cosine": {"etaMax": 1, "weight": 0.5}}}},
+    ),
+    "stop-properly-one": (
+        "spec.algorithm.lengthPenalty.stopProperly.coefficient",
+        {"algorithm": {"lengthPenalty": {"stopProperly": {"coefficient": 1}}}},
+    ),
+    "overlong-without-buffer": (
+        "spec.algorithm.lengthPenalty.overlong.bufferTokens",
+        {"algorithm": {"lengthPenalty": {"overlong": {}}}},
+    ),
+    "overlong-buffer-over-the-cap": (
+        "spec.algorithm.lengthPenalty",
+        {"algorithm": {"lengthPenalty": {"overlong": {"bufferTokens": 8193}}}},
     ),
     "temperature": (
         "spec.algorithm.sampling.temperature",

@@ -36,6 +36,35 @@ def _normalisation(spec: ProRLJobSpec) -> Iterator[Finding]:
         )
 
 
+def _cosine(spec: ProRLJobSpec) -> Iterator[Finding]:
+    cosine = spec.algorithm.length_penalty.cosine
+    if cosine is None:
+        return
+    path = "spec.algorithm.lengthPenalty.cosine"
+    if cosine.eta_min >= cosine.eta_max:
+        yield (f"{path}.etaMin", f"{cosine.eta_min} is not less than etaMax {cosine.eta_max}")
+
+
+def _cosine_weight(spec: ProRLJobSpec) -> Iterator[Finding]:
+    cosine = spec.algorithm.length_penalty.cosine
+    if cosine is not None and cosine.weight * (cosine.eta_max - cosine.eta_min) >= 1:
+        yield (
+            "spec.algorithm.lengthPenalty.cosine.weight",
+            f"{cosine.weight} times the range from etaMin to etaMax is 1 or more: a long correct "
+            "answer would earn less than a short wrong one",
+        )
+
+
+def _overlong(spec: ProRLJobSpec) -> Iterator[Finding]:
+    overlong = spec.algorithm.length_penalty.overlong
+    cap = spec.algorithm.sampling.max_response_tokens
+    if overlong is not None and overlong.buffer_tokens > cap:
+        yield (
+            "spec.algorithm.lengthPenalty.overlong",
+            f"bufferTokens {overlong.buffer_tokens} is more than sampling.maxResponseTokens {cap}",
+        )
+
+
 def _updates(spec: ProRLJobSpec) -> Iterator[Finding]:
     updates, prompts = spec.algorithm.updates_per_step, spec.algorithm.prompts_per_step
     if updates > prompts:
@@ -73,6 +102,35 @@ ALGORITHM_RULES: tuple[Rule, ...] = (
         "' does not normalise over the batch'",
         meaning="Only the reinforce++ estimators normalise over the batch.",
         check=_normalisation,
+    ),
+    Rule(
+        path="spec.algorithm.lengthPenalty.cosine",
+        field="etaMin",
+        cel="self.etaMin < self.etaMax",
+        # Not string(): the API server takes its length for unbounded and refuses the whole CRD.
+        say="'%s is not less than etaMax %s'.format([self.etaMin, self.etaMax])",
+        meaning="Less than etaMax.",
+        check=_cosine,
+    ),
+    Rule(
+        path="spec.algorithm.lengthPenalty.cosine",
+        field="weight",
+        cel="self.weight * (self.etaMax - self.etaMin) < 1.0",
+        say="'%s times the range from etaMin to etaMax is 1 or more: a long correct answer would "
+        "earn less than a short wrong one'.format([self.weight])",
+        meaning="Below 1 / (etaMax - etaMin): a long correct answer must earn more than a short "
+        "wrong one.",
+        check=_cosine_weight,
+    ),
+    Rule(
+        path="spec.algorithm",
+        field="lengthPenalty",
+        cel="!has(self.lengthPenalty.overlong) || "
+        "self.lengthPenalty.overlong.bufferTokens <= self.sampling.maxResponseTokens",
+        say="'bufferTokens %d is more than sampling.maxResponseTokens %d'.format("
+        "[self.lengthPenalty.overlong.bufferTokens, self.sampling.maxResponseTokens])",
+        meaning="overlong.bufferTokens is at most sampling.maxResponseTokens.",
+        check=_overlong,
     ),
     Rule(
         path="spec.algorithm",

@@ -6,6 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from prorl_api.base import ApiModel
+from prorl_api.spec_length import LengthPenaltySpec
 
 
 class Estimator(StrEnum):
@@ -162,6 +163,7 @@ class AlgorithmSpec(ApiModel):
     advantage: AdvantageSpec = AdvantageSpec()
     clip: ClipSpec = ClipSpec()
     kl: KlSpec = KlSpec()
+    length_penalty: LengthPenaltySpec = LengthPenaltySpec()
     mismatch_correction: MismatchCorrectionSpec = MismatchCorrectionSpec()
     sampling: SamplingSpec = SamplingSpec()
     dynamic_sampling: DynamicSamplingSpec = DynamicSamplingSpec()

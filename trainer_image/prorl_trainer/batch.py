@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from prorl_api.spec_algorithm import AdvantageSpec, AlgorithmSpec, Estimator, Normalisation
 
 from prorl_trainer.algo import advantages
+from prorl_trainer.shape import shape
 from prorl_trainer.types import Completion, Group, TrainingBatch, TrainingSequence
 
 
@@ -17,7 +18,7 @@ def judged(group: Group) -> list[tuple[Completion, float]]:
 def build_batch(spec: AlgorithmSpec, step: int, groups: Sequence[Group]) -> TrainingBatch:
     """Rewards, advantages over the whole batch, and tokens, in the order of the groups."""
     rows = [
-        (index, group.prompt, completion, score)
+        (index, group.prompt, completion, shape(spec, step - 1, group.prompt, completion, score))
         for index, group in enumerate(groups)
         for completion, score in judged(group)
     ]
@@ -63,3 +64,14 @@ def estimate(
             return advantages.rloo(rewards=rewards, groups=groups)
         case Estimator.DR_GRPO:
             return advantages.group_centred(rewards=rewards, groups=groups)
+
+
+def reward_metrics(groups: Sequence[Group], batch: TrainingBatch) -> dict[str, float]:
+    """Raw and shaped mean over the sequences that are trained on. They differ from reward_mean,
+    which is over everything drawn."""
+    raw = [score for group in groups for score in group.scores]
+    shaped = [sequence.reward for sequence in batch.sequences]
+    return {
+        "trained_reward_mean": sum(raw) / len(raw),
+        "shaped_reward_mean": sum(shaped) / len(shaped),
+    }

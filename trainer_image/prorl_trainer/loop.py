@@ -13,7 +13,7 @@ from prorl_api.job import ProRLJobSpec
 
 from prorl_trainer.algo.reset import reset_reason
 from prorl_trainer.algo.schedule import learning_rate
-from prorl_trainer.batch import build_batch
+from prorl_trainer.batch import build_batch, reward_metrics
 from prorl_trainer.checkpoint.state import ReferenceState, RunState
 from prorl_trainer.collect import Sampler, accuracy, collect, draw, rollout_metrics
 from prorl_trainer.recorder import Recorder
@@ -61,7 +61,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     learn_start = time.monotonic()
     batch = build_batch(spec, state.step + 1, drawn.kept)
     update = await parts.learners.update(batch, update_settings(parts.spec, state.step))
-    values = rollout_metrics(drawn) | update.metrics
+    values = rollout_metrics(drawn) | reward_metrics(drawn.kept, batch) | update.metrics
     values["learn_seconds"] = time.monotonic() - learn_start
     values["clip_fraction"] = values["clip_fraction_low"] + values["clip_fraction_high"]
     state = state.model_copy(

@@ -22,6 +22,8 @@ GAUGES = {
     "is_weight_mean": "Mean probability ratio of trainer to engine, before any bound.",
     "is_oob_ratio": "Share of tokens that the bounds of mismatchCorrection change or drop.",
     "reward_mean": "Mean raw reward of the last step's completions.",
+    "trained_reward_mean": "Mean raw reward of the sequences that the last step trained on.",
+    "shaped_reward_mean": "Mean reward of the same sequences after the length terms.",
     "response_tokens_mean": "Mean response length of the last step, tokens.",
     "truncated_ratio": "Share of completions that reached maxResponseTokens.",
     "kept_ratio": "Share of the generated groups that carried a signal.",
