@@ -15,8 +15,9 @@ from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from prorl_trainer.errors import CheckpointError, ConfigError, StorageError, WeightSyncError
+from prorl_trainer.errors import CheckpointError, ConfigError, WeightSyncError
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
+from prorl_trainer.learn.shards import write_shards
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import WeightSender
 from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
@@ -113,22 +114,9 @@ class Learner:
 
         There is no random state: dropout is off, and engines draw from seeds of their requests.
         """
-        try:
-            writer = dcp.FileSystemWriter(directory, sync_files=True)
-            dcp.save(self._state(), storage_writer=writer, no_dist=self._alone)
-            return ShardFiles(files=_hash_files(Path(directory), self._settings.rank))
-        except OSError as error:
-            raise StorageError(
-                f"The shards cannot be written to {directory}: {error}. The last checkpoint stands."
-            ) from error
-        except CheckpointException as error:
-            for rank, (cause, _) in sorted(error.failures.items()):
-                if words := _storage_words(cause):
-                    raise StorageError(
-                        f"Rank {rank} cannot write its shards to {directory}: {words}. "
-                        "The last checkpoint stands."
-                    ) from error
-            raise
+        return write_shards(
+            self._state(), Path(directory), rank=self._settings.rank, alone=self._alone
+        )
 
     def load(self, directory: str) -> None:
         """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
@@ -208,14 +196,6 @@ class Learner:
             dist.destroy_process_group()
 
 
-def _storage_words(cause: BaseException) -> str:
-    """What a failure to write says; nothing for others. torch's archive writer raises no OSError
-    when only its last bytes do not get out."""
-    if isinstance(cause, OSError):
-        return str(cause)
-    return "the last bytes were not taken" if "inline_container" in str(cause) else ""
-
-
 def make_optimizer(policy: torch.nn.Module) -> torch.optim.AdamW:
     """Adam without decay, which would pull the policy away from both reward and reference.
 
@@ -239,18 +219,6 @@ def pick_device(num_gpus: int) -> str:
     if num_gpus and not torch.cuda.is_available():
         raise ConfigError(f"trainer.gpusPerReplica is {num_gpus}, but torch sees no GPU here.")
     return "cuda" if num_gpus else "cpu"
-
-
-def _hash_files(directory: Path, rank: int) -> dict[str, tuple[int, str]]:
-    mine = [p for p in sorted(directory.iterdir()) if p.name.startswith(f"__{rank}_")]
-    if rank == 0:
-        mine.append(directory / ".metadata")
-    return {p.name: (p.stat().st_size, _sha256(p)) for p in mine}
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _tensors(prefix: str, state: Any) -> Sequence[tuple[str, Tensor]]:

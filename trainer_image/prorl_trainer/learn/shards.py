@@ -1,0 +1,46 @@
+"""One rank's shards of a checkpoint: written, fsynced and hashed."""
+
+from pathlib import Path
+from typing import Any
+
+import torch.distributed.checkpoint as dcp
+from torch.distributed.checkpoint.api import CheckpointException
+
+from prorl_trainer.checkpoint.manifest import sha256
+from prorl_trainer.errors import StorageError
+from prorl_trainer.types import ShardFiles
+
+
+def write_shards(state: dict[str, Any], directory: Path, *, rank: int, alone: bool) -> ShardFiles:
+    """A collective of all ranks unless `alone`. Raises StorageError."""
+    try:
+        writer = dcp.FileSystemWriter(directory, sync_files=True)
+        dcp.save(state, storage_writer=writer, no_dist=alone)
+        return ShardFiles(files=_hash_files(directory, rank))
+    except OSError as error:
+        raise StorageError(
+            f"The shards cannot be written to {directory}: {error}. The last checkpoint stands."
+        ) from error
+    except CheckpointException as error:
+        for failed, (cause, _) in sorted(error.failures.items()):
+            if words := _storage_words(cause):
+                raise StorageError(
+                    f"Rank {failed} cannot write its shards to {directory}: {words}. "
+                    "The last checkpoint stands."
+                ) from error
+        raise
+
+
+def _storage_words(cause: BaseException) -> str:
+    """What a failure to write says; nothing for others. torch's archive writer raises no OSError
+    when only its last bytes do not get out."""
+    if isinstance(cause, OSError):
+        return str(cause)
+    return "the last bytes were not taken" if "inline_container" in str(cause) else ""
+
+
+def _hash_files(directory: Path, rank: int) -> dict[str, tuple[int, str]]:
+    mine = [p for p in sorted(directory.iterdir()) if p.name.startswith(f"__{rank}_")]
+    if rank == 0:
+        mine.append(directory / ".metadata")
+    return {p.name: (p.stat().st_size, sha256(p)) for p in mine}
