@@ -73,6 +73,25 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
             "dynamicSampling": {"enabled": False},
         }
     },
+    "one-sample-unfiltered-by-preset": {
+        "algorithm": {
+            "preset": "grpo",
+            "samplesPerPrompt": 1,
+            "advantage": {"estimator": "reinforce++"},
+        }
+    },
+    "preset-grpo": {"algorithm": {"preset": "grpo", "kl": {"coefficient": 0.1}}},
+    "preset-v1": {"algorithm": {"preset": "prorl-v1"}},
+    "preset-dapo-with-a-buffer": {
+        "algorithm": {"preset": "dapo", "lengthPenalty": {"overlong": {"bufferTokens": 8192}}}
+    },
+    "terms-switched-off": {
+        "algorithm": {
+            "preset": "dapo",
+            "lengthPenalty": {"stopProperly": {"coefficient": 1}, "overlong": {"factor": 0}},
+        }
+    },
+    "overlong-without-buffer": {"algorithm": {"lengthPenalty": {"overlong": {"factor": 2}}}},
     "dual-clip": {"algorithm": {"clip": {"dual": 3}}},
     "kl-estimator": {"algorithm": {"kl": {"estimator": "k3"}}},
     "mismatch": {"algorithm": {"mismatchCorrection": {"type": "tis", "low": 0, "high": 3}}},
@@ -119,13 +138,28 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.algorithm.lengthPenalty.cosine.weight",
         {"algorithm": {"lengthPenalty": {"cosine": {"etaMax": 1, "weight": 0.5}}}},
     ),
-    "stop-properly-one": (
+    "stop-properly-over-one": (
         "spec.algorithm.lengthPenalty.stopProperly.coefficient",
-        {"algorithm": {"lengthPenalty": {"stopProperly": {"coefficient": 1}}}},
+        {"algorithm": {"lengthPenalty": {"stopProperly": {"coefficient": 1.5}}}},
     ),
-    "overlong-without-buffer": (
-        "spec.algorithm.lengthPenalty.overlong.bufferTokens",
-        {"algorithm": {"lengthPenalty": {"overlong": {}}}},
+    "preset": ("spec.algorithm.preset", {"algorithm": {"preset": "ppo"}}),
+    "normalisation-without-effect-by-preset": (
+        "spec.algorithm.advantage.normalisation",
+        {"algorithm": {"preset": "dapo", "advantage": {"normalisation": "sequence"}}},
+    ),
+    "one-sample-by-preset": (
+        "spec.algorithm.samplesPerPrompt",
+        {"algorithm": {"preset": "grpo", "samplesPerPrompt": 1}},
+    ),
+    "one-sample-filtered-by-preset": (
+        "spec.algorithm.dynamicSampling",
+        {
+            "algorithm": {
+                "preset": "dapo",
+                "samplesPerPrompt": 1,
+                "advantage": {"estimator": "reinforce++"},
+            }
+        },
     ),
     "overlong-buffer-over-the-cap": (
         "spec.algorithm.lengthPenalty",

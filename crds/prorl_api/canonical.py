@@ -5,6 +5,8 @@ import json
 from typing import Any
 
 from prorl_api.job import ProRLJob, ProRLJobSpec
+from prorl_api.spec_lifecycle import RunPolicy
+from prorl_api.spec_roles import RolloutSpec
 from prorl_api.wire import JobDocument
 
 
@@ -14,10 +16,15 @@ def dumps(value: Any) -> str:
 
 
 def spec_hash(spec: ProRLJobSpec) -> str:
-    """sha256 of the canonical JSON of the immutable spec with all defaults filled in."""
+    """sha256 of the canonical JSON of what the immutable spec says beyond the defaults.
+
+    Defaults are left out so that a field which a later version adds, with a default that changes
+    nothing, does not make a running job's checkpoints another job's.
+    """
     # What may change while the job runs is no part of the spec's identity.
-    mutable = {"rollout": {"replicas"}, "run_policy": True}
-    text = dumps(spec.model_dump(mode="json", by_alias=True, exclude=mutable))  # type: ignore[arg-type]
+    rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
+    fixed = spec.model_copy(update={"rollout": rollout, "run_policy": RunPolicy()})
+    text = dumps(fixed.model_dump(mode="json", by_alias=True, exclude_defaults=True))
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 from prorl_api.base import GROUP, KIND, VERSION
 from prorl_api.job import ProRLJob
+from prorl_api.presets import GOVERNED
 from prorl_api.rules import IMAGE_CEL, IMMUTABLE, IMMUTABLE_MESSAGE, RULES
 
 Schema = dict[str, Any]
@@ -87,6 +88,8 @@ def build_schema() -> Schema:
         }
     ]
     _strip_defaults(root["properties"]["status"])
+    for path in GOVERNED:
+        _leave_to_preset(root, ["spec", *path.split(".")])
     _add_rules(root)
     _add_immutability(root)
     for path in ("spec.data.train", "spec.data.validation.sets"):
@@ -166,6 +169,22 @@ def _strip_defaults(node: Schema) -> None:
         _strip_defaults(child)
     if "items" in node:
         _strip_defaults(node["items"])
+
+
+def _leave_to_preset(root: Schema, path: list[str]) -> None:
+    """Takes the default of a field away, and its part in the defaults of the blocks around it."""
+    node = root
+    for depth, name in enumerate(path):
+        _forget(node.get("default"), path[depth:])
+        node = node["properties"][name]
+    node.pop("default", None)
+
+
+def _forget(value: Any, path: list[str]) -> None:
+    for name in path[:-1]:
+        value = value.get(name) if isinstance(value, dict) else None
+    if isinstance(value, dict):
+        value.pop(path[-1], None)
 
 
 def _node(root: Schema, path: str) -> Schema:

@@ -8,6 +8,7 @@ from typing import Any
 from prorl_api.base import API_VERSION
 from prorl_api.crd import COLUMNS, build_schema
 from prorl_api.exit_codes import MEANING, default_action
+from prorl_api.presets import GOVERNED, PRESETS, value_of
 from prorl_api.rules import IMMUTABLE, RULES
 from prorl_api.status import ConditionType, Phase
 
@@ -27,14 +28,14 @@ def build_docs() -> str:
     """The whole page."""
     root = build_schema()
     parts = [INTRO, *_blocks("spec", root["properties"]["spec"])]
-    parts += [_rules(), _immutable(), *_blocks("status", root["properties"]["status"])]
+    parts += [_presets(), _rules(), _immutable(), *_blocks("status", root["properties"]["status"])]
     parts += [_conditions(), _columns(), _exit_codes()]
     return "\n".join(parts)
 
 
 def _blocks(path: str, node: Schema) -> Iterator[str]:
     rows = [
-        _row(name, child, name in node.get("required", []))
+        _row(f"{path}.{name}", child, name in node.get("required", []))
         for name, child in node["properties"].items()
     ]
     head = "| field | type | default | bounds | meaning |\n|---|---|---|---|---|\n"
@@ -45,8 +46,11 @@ def _blocks(path: str, node: Schema) -> Iterator[str]:
             yield from _blocks(f"{path}.{name}{'[]' if 'items' in child else ''}", inner)
 
 
-def _row(name: str, node: Schema, required: bool) -> str:
+def _row(path: str, node: Schema, required: bool) -> str:
+    name = path.rsplit(".", 1)[1]
     default = "required" if required else _default(node)
+    if path.removeprefix("spec.") in GOVERNED:
+        default = "by preset"
     return f"| `{name}` | {_type(node)} | {default} | {_bounds(node)} | {_text(node)} |"
 
 
@@ -101,6 +105,23 @@ def _size(node: Schema) -> str:
 
 def _pattern(node: Schema) -> str:
     return "`" + node["pattern"].replace("|", "\\|") + "`" if "pattern" in node else ""
+
+
+def _presets() -> str:
+    head = "| below spec | " + " | ".join(f"`{preset.value}`" for preset in PRESETS)
+    rows = [
+        f"| `{path}` | " + " | ".join(_said(value_of(preset, path)) for preset in PRESETS) + " |"
+        for path in GOVERNED
+    ]
+    return (
+        "## Presets\n\nWhat `spec.algorithm.preset` gives where the manifest gives nothing. "
+        "Sources: recipe.md.\n\n"
+        f"{head} |\n|---|{'---|' * len(PRESETS)}\n" + "\n".join(rows) + "\n"
+    )
+
+
+def _said(value: Any) -> str:
+    return "" if value is None else f"`{json.dumps(value)}`"
 
 
 def _rules() -> str:

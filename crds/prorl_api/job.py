@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, StringConstraints
 
 from prorl_api.base import ApiModel, DnsLabel
+from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec, ReferenceResetSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
@@ -63,12 +64,18 @@ class ProRLJob(ApiModel):
 
 
 def parse_job(manifest: dict[str, Any]) -> ProRLJob:
-    """Reads an API server's answer: unknown metadata keys are dropped, the rest is strict.
+    """Reads an API server's answer, the preset's values filled in: unknown metadata keys are
+    dropped, the rest is strict.
 
     Raises pydantic.ValidationError.
     """
+    return ProRLJob.model_validate(_resolved(manifest))
+
+
+def _resolved(manifest: dict[str, Any]) -> dict[str, Any]:
     keep = {k: v for k, v in manifest.get("metadata", {}).items() if k in _METADATA_KEYS}
-    return ProRLJob.model_validate({**manifest, "metadata": keep})
+    resolved = {**manifest, "metadata": keep}
+    return resolved | {"spec": with_preset(manifest["spec"])} if "spec" in manifest else resolved
 
 
 _METADATA_KEYS = ("name", "namespace", "uid", "generation")
@@ -79,6 +86,5 @@ def parse_job_strictly(manifest_json: str) -> ProRLJob:
 
     Raises pydantic.ValidationError.
     """
-    manifest = json.loads(manifest_json)
-    keep = {k: v for k, v in manifest["metadata"].items() if k in _METADATA_KEYS}
-    return ProRLJob.model_validate_json(json.dumps(manifest | {"metadata": keep}), strict=True)
+    text = json.dumps(_resolved(json.loads(manifest_json)))
+    return ProRLJob.model_validate_json(text, strict=True)

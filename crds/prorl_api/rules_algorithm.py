@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from prorl_api.job import ProRLJobSpec
+from prorl_api.presets import presets_with
 from prorl_api.rule import Finding, Rule
 from prorl_api.spec_algorithm import NORMALISING, Estimator, Normalisation
 
@@ -58,7 +59,7 @@ def _cosine_weight(spec: ProRLJobSpec) -> Iterator[Finding]:
 def _overlong(spec: ProRLJobSpec) -> Iterator[Finding]:
     overlong = spec.algorithm.length_penalty.overlong
     cap = spec.algorithm.sampling.max_response_tokens
-    if overlong is not None and overlong.buffer_tokens > cap:
+    if overlong is not None and overlong.buffer_of(cap) > cap:
         yield (
             "spec.algorithm.lengthPenalty.overlong",
             f"bufferTokens {overlong.buffer_tokens} is more than sampling.maxResponseTokens {cap}",
@@ -74,13 +75,26 @@ def _updates(spec: ProRLJobSpec) -> Iterator[Finding]:
         )
 
 
+def _governed(path: str, default: str) -> str:
+    """CEL for a field that the API server may not have filled, because the preset decides it."""
+    return f"(has(self.{path}) ? self.{path} : {default})"
+
+
+_GRPO_PRESETS = presets_with("algorithm.advantage.estimator", Estimator.GRPO)
+_UNFILTERED_PRESETS = presets_with("algorithm.dynamicSampling.enabled", False)
+_ESTIMATOR = _governed(
+    "advantage.estimator", f"(self.preset in {_GRPO_PRESETS} ? 'grpo' : 'reinforce++-baseline')"
+)
+_FILTERED = _governed("dynamicSampling.enabled", f"!(self.preset in {_UNFILTERED_PRESETS})")
+
 ALGORITHM_RULES: tuple[Rule, ...] = (
     Rule(
         path="spec.algorithm",
         field="samplesPerPrompt",
-        cel="self.samplesPerPrompt >= 2 || self.advantage.estimator == 'reinforce++'",
+        cel=f"self.samplesPerPrompt >= 2 || {_ESTIMATOR} == 'reinforce++'",
         say="'%d is less than 2: with the group baseline of %s the advantage of a single sample is "
-        "always 0'.format([self.samplesPerPrompt, self.advantage.estimator])",
+        "always 0'.format([self.samplesPerPrompt, "
+        f"{_ESTIMATOR}])",
         meaning="At least 2 unless the estimator is reinforce++: with a group baseline the "
         "advantage of a single sample is always 0.",
         check=_samples,
@@ -88,18 +102,18 @@ ALGORITHM_RULES: tuple[Rule, ...] = (
     Rule(
         path="spec.algorithm",
         field="dynamicSampling",
-        cel="self.samplesPerPrompt >= 2 || !self.dynamicSampling.enabled",
+        cel=f"self.samplesPerPrompt >= 2 || !{_FILTERED}",
         say="'must be off with samplesPerPrompt 1: rewards of a single sample never differ, every "
         "group would be drawn again'",
         meaning="Off with samplesPerPrompt 1: rewards of a single sample never differ.",
         check=_filter,
     ),
     Rule(
-        path="spec.algorithm.advantage",
-        field="normalisation",
-        cel="self.normalisation == 'token' || self.estimator.startsWith('reinforce++')",
-        say="self.normalisation + ' has no effect: ' + self.estimator + "
-        "' does not normalise over the batch'",
+        path="spec.algorithm",
+        field="advantage.normalisation",
+        cel=f"self.advantage.normalisation == 'token' || {_ESTIMATOR}.startsWith('reinforce++')",
+        say="self.advantage.normalisation + ' has no effect: ' + "
+        f"{_ESTIMATOR} + ' does not normalise over the batch'",
         meaning="Only the reinforce++ estimators normalise over the batch.",
         check=_normalisation,
     ),
@@ -126,6 +140,7 @@ ALGORITHM_RULES: tuple[Rule, ...] = (
         path="spec.algorithm",
         field="lengthPenalty",
         cel="!has(self.lengthPenalty.overlong) || "
+        "!has(self.lengthPenalty.overlong.bufferTokens) || "
         "self.lengthPenalty.overlong.bufferTokens <= self.sampling.maxResponseTokens",
         say="'bufferTokens %d is more than sampling.maxResponseTokens %d'.format("
         "[self.lengthPenalty.overlong.bufferTokens, self.sampling.maxResponseTokens])",

@@ -9,6 +9,15 @@ from prorl_api.base import ApiModel
 from prorl_api.spec_length import LengthPenaltySpec
 
 
+class Preset(StrEnum):
+    """Published recipes; presets.py has their values."""
+
+    PRORL_V2 = "prorl-v2"
+    PRORL_V1 = "prorl-v1"
+    DAPO = "dapo"
+    GRPO = "grpo"
+
+
 class Estimator(StrEnum):
     """How rewards become advantages."""
 
@@ -144,6 +153,9 @@ class DynamicSamplingSpec(ApiModel):
 class AlgorithmSpec(ApiModel):
     """The ProRL recipe."""
 
+    preset: Preset = Preset.PRORL_V2
+    """The published recipe that gives fields marked "by preset" a value where the manifest gives
+    none. Every field stays settable."""
     steps: Annotated[int, Field(ge=1, le=1_000_000)] = 2000
     """RL steps (one rollout batch each) until the job has succeeded."""
     prompts_per_step: Annotated[int, Field(ge=1, le=65_536)] = 512

@@ -29,23 +29,29 @@ class CosineSpec(ApiModel):
 class StopProperlySpec(ApiModel):
     """A response cut off at maxResponseTokens earns less."""
 
-    coefficient: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    """Factor of the reward of a truncated response; rewards are never negative before it."""
+    coefficient: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Factor of the reward of a truncated response, whose reward is never negative before it; 1
+    switches the term off."""
 
 
 class OverlongSpec(ApiModel):
     """A penalty that grows linearly over the last tokens before maxResponseTokens (DAPO)."""
 
-    buffer_tokens: Annotated[int, Field(ge=1, le=1_000_000)]
-    """Tokens before maxResponseTokens over which the penalty grows from 0."""
-    factor: Annotated[float, Field(gt=0, le=10)] = 1.0
-    """Penalty at maxResponseTokens, and the most there is."""
+    buffer_tokens: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
+    """Tokens before maxResponseTokens over which the penalty grows from 0; absent means a fifth of
+    maxResponseTokens, as DAPO's 4096 of 20480."""
+    factor: Annotated[float, Field(ge=0, le=10)] = 1.0
+    """Penalty at maxResponseTokens, and the most there is; 0 switches the term off."""
+
+    def buffer_of(self, max_response_tokens: int) -> int:
+        """bufferTokens in force; at least 1."""
+        return self.buffer_tokens or max(1, max_response_tokens // 5)
 
 
 class LengthPenaltySpec(ApiModel):
-    """Terms that shape rewards after dynamic sampling, in this order; a term that is absent is off,
-    an empty one has its defaults."""
+    """Terms that shape rewards after dynamic sampling, in this order. Which are on is the preset's
+    business; cosine is off unless it is there."""
 
-    stop_properly: StopProperlySpec | None = None
+    stop_properly: StopProperlySpec = StopProperlySpec()
     cosine: CosineSpec | None = None
     overlong: OverlongSpec | None = None

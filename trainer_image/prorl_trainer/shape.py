@@ -20,10 +20,11 @@ def shape(
     must not meet a negative reward."""
     terms, cap = spec.length_penalty, spec.sampling.max_response_tokens
     num_tokens = sum(completion.mask)
-    if terms.stop_properly is not None:
-        truncated = completion.finish_reason is FinishReason.LENGTH
-        coefficient = terms.stop_properly.coefficient
-        score = stop_properly(score, truncated=truncated, coefficient=coefficient)
+    score = stop_properly(
+        score,
+        truncated=completion.finish_reason is FinishReason.LENGTH,
+        coefficient=terms.stop_properly.coefficient,
+    )
     if terms.cosine is not None:
         term = cosine_term(terms.cosine, finished_steps, num_tokens=num_tokens, max_tokens=cap)
         # Math scores are 0 or 1; others may be partial, and there a wrong answer stays at 0.
@@ -32,7 +33,7 @@ def shape(
         score += overlong_penalty(
             num_tokens=num_tokens,
             max_tokens=cap,
-            buffer_tokens=terms.overlong.buffer_tokens,
+            buffer_tokens=terms.overlong.buffer_of(cap),
             factor=terms.overlong.factor,
         )
     return score

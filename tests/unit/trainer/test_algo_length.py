@@ -78,8 +78,10 @@ def make_group(*samples: tuple[float | None, int], verifier: str = "math-verify"
 
 
 def shaped(group: Group, step: int = 1, **penalty: Any) -> list[float]:
+    """Rewards by the given terms; stopProperly is off unless it is among them."""
+    terms = {"stop_properly": {"coefficient": 1}} | penalty
     spec = AlgorithmSpec.model_validate(
-        {"sampling": {"max_response_tokens": 10}, "length_penalty": penalty}
+        {"sampling": {"max_response_tokens": 10}, "length_penalty": terms}
     )
     return [s.reward for s in build_batch(spec, step, [group]).sequences]
 
@@ -99,6 +101,12 @@ def test_stop_properly_takes_the_reward_of_truncated_responses() -> None:
 def test_the_overlong_term_is_added() -> None:
     found = shaped(SAMPLES, overlong={"buffer_tokens": 10, "factor": 0.5})
     assert found == pytest.approx([0.75, 0.5, -0.25, -0.5])
+
+
+def test_the_overlong_term_covers_the_last_fifth_unless_told_otherwise() -> None:
+    group = make_group((1.0, 8), (1.0, 9), (1.0, 10))
+    assert shaped(group, overlong={}) == pytest.approx([1.0, 0.5, 0.0])
+    assert shaped(group, overlong={"factor": 0}) == pytest.approx([1.0, 1.0, 1.0])
 
 
 def test_the_cosine_term_is_added_in_its_phase_only() -> None:

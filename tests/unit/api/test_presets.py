@@ -1,0 +1,133 @@
+"""Presets: what a manifest that says nothing gets, and that what it says always wins."""
+
+from typing import Any
+
+import pytest
+from admission_cases import manifest
+from hypothesis import given
+from hypothesis import strategies as st
+from prorl_api.canonical import job_document, spec_hash
+from prorl_api.crd import build_schema
+from prorl_api.job import ProRLJobSpec, parse_job
+from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
+from prorl_api.spec_algorithm import Estimator, KlEstimator, Preset
+from prorl_api.wire import JobDocument
+
+
+def spec_of(**algorithm: Any) -> ProRLJobSpec:
+    return parse_job(manifest(algorithm=algorithm)).spec
+
+
+def at(node: Any, path: str) -> Any:
+    for key in path.split("."):
+        node = node[key]
+    return node
+
+
+def test_no_preset_is_prorl_v2() -> None:
+    assert spec_of() == spec_of(preset="prorl-v2")
+
+
+def test_the_defaults_of_the_types_are_those_of_prorl_v2() -> None:
+    # A spec that is made in code, without a manifest, must train by the same recipe.
+    plain = ProRLJobSpec.model_validate(manifest()["spec"])
+    assert plain == spec_of()
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+def test_a_preset_says_every_value_that_prorl_v2_says(preset: Preset) -> None:
+    # Otherwise a part of ProRL v2 would leak into another recipe.
+    governed = [path for path in GOVERNED if value_of(Preset.PRORL_V2, path) is not None]
+    assert [p for p in governed if value_of(preset, p) is None] == []
+
+
+@pytest.mark.parametrize("preset", list(Preset))
+@pytest.mark.parametrize("path", GOVERNED)
+def test_a_preset_fills_what_is_absent_and_null(preset: Preset, path: str) -> None:
+    if value_of(preset, path) is None:
+        return
+    given: dict[str, Any] = {"algorithm": {"preset": str(preset), "clip": None}}
+    assert at(with_preset(given), path) == value_of(preset, path)
+
+
+def test_grpo_is_grpo() -> None:
+    algorithm = spec_of(preset="grpo").algorithm
+    assert algorithm.advantage.estimator is Estimator.GRPO
+    assert (algorithm.kl.estimator, algorithm.kl.coefficient) == (KlEstimator.K3, 0.04)
+    assert (algorithm.clip.low, algorithm.clip.high) == (0.2, 0.2)
+    assert not algorithm.dynamic_sampling.enabled
+
+
+def test_what_the_manifest_says_wins_down_to_the_leaf() -> None:
+    algorithm = spec_of(preset="grpo", clip={"high": 0.5}, kl={"coefficient": 0}).algorithm
+    assert (algorithm.clip.low, algorithm.clip.high) == (0.2, 0.5)
+    assert (algorithm.kl.estimator, algorithm.kl.coefficient) == (KlEstimator.K3, 0.0)
+
+
+def test_dapo_shapes_the_last_fifth_and_can_be_told_not_to() -> None:
+    overlong = spec_of(preset="dapo").algorithm.length_penalty.overlong
+    assert overlong is not None
+    assert overlong.buffer_of(20480) == 4096
+    off = spec_of(preset="dapo", lengthPenalty={"overlong": {"factor": 0}}).algorithm
+    assert off.length_penalty.overlong is not None
+    assert off.length_penalty.overlong.factor == 0
+
+
+@pytest.mark.parametrize("path", GOVERNED)
+def test_the_server_does_not_fill_what_a_preset_decides(path: str) -> None:
+    node = build_schema()["properties"]["spec"]
+    for depth, key in enumerate(keys := path.split(".")):
+        default = node.get("default")
+        for inner in keys[depth:]:
+            default = default.get(inner) if isinstance(default, dict) else None
+        assert default is None, (path, key)
+        node = node["properties"][key]
+    assert "default" not in node
+
+
+def test_the_resolved_document_is_read_back_as_it_was_whatever_its_preset() -> None:
+    job = parse_job(manifest(algorithm={"preset": "dapo"}))
+    text = job_document(job).model_dump_json(by_alias=True)
+    assert JobDocument.model_validate_json(text).spec == job.spec
+
+
+def test_two_ways_to_say_the_same_recipe_have_one_hash_but_for_the_name() -> None:
+    assert spec_hash(spec_of()) == spec_hash(spec_of(clip={"high": 0.28}))
+    assert spec_hash(spec_of()) != spec_hash(spec_of(clip={"high": 0.29}))
+    assert spec_hash(spec_of()) != spec_hash(spec_of(preset="grpo"))
+
+
+def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
+    class Later(ProRLJobSpec):
+        added: int = 7
+
+    body = spec_of().model_dump(by_alias=True)
+    assert spec_hash(Later.model_validate(body)) == spec_hash(spec_of())
+    assert spec_hash(Later.model_validate(body | {"added": 8})) != spec_hash(spec_of())
+
+
+SHAPELESS = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+    lambda inner: st.dictionaries(
+        st.sampled_from(["algorithm", "preset", "clip", "kl", "low", "x"]), inner, max_size=4
+    ),
+    max_leaves=12,
+)
+
+
+@given(SHAPELESS)
+def test_merging_never_raises_nor_loses_what_was_given(spec: Any) -> None:
+    merged = with_preset(spec)
+    assert _contains(merged, spec)
+
+
+def _contains(merged: Any, given: Any) -> bool:
+    if given is None:
+        return True
+    if isinstance(given, dict) and isinstance(merged, dict):
+        return all(_contains(merged.get(key), value) for key, value in given.items())
+    return bool(merged == given)
+
+
+def test_presets_are_complete() -> None:
+    assert set(PRESETS) == set(Preset)
