@@ -6,13 +6,7 @@ from prorl_api.spec_algorithm import AdvantageSpec, AlgorithmSpec, Estimator, No
 
 from prorl_trainer.algo import advantages
 from prorl_trainer.shape import shape
-from prorl_trainer.types import Completion, Group, TrainingBatch, TrainingSequence
-
-
-def judged(group: Group) -> list[tuple[Completion, float]]:
-    """The completions that have a score; the others are masked out of the step."""
-    pairs = zip(group.completions, group.verdicts, strict=True)
-    return [(completion, v.score) for completion, v in pairs if v.score is not None]
+from prorl_trainer.types import Group, TrainingBatch, TrainingSequence
 
 
 def build_batch(spec: AlgorithmSpec, step: int, groups: Sequence[Group]) -> TrainingBatch:
@@ -20,7 +14,7 @@ def build_batch(spec: AlgorithmSpec, step: int, groups: Sequence[Group]) -> Trai
     rows = [
         (index, group.prompt, completion, shape(spec, step - 1, group.prompt, completion, score))
         for index, group in enumerate(groups)
-        for completion, score in judged(group)
+        for completion, score in group.trainable
     ]
     found = estimate(
         spec.advantage,
@@ -69,7 +63,7 @@ def estimate(
 def reward_metrics(groups: Sequence[Group], batch: TrainingBatch) -> dict[str, float]:
     """Raw and shaped mean over the sequences that are trained on. They differ from reward_mean,
     which is over everything drawn."""
-    raw = [score for group in groups for score in group.scores]
+    raw = [score for group in groups for _, score in group.trainable]
     shaped = [sequence.reward for sequence in batch.sequences]
     return {
         "trained_reward_mean": sum(raw) / len(raw),

@@ -41,7 +41,10 @@ class Collected:
         """Adds a round; keeps the groups with a signal, or every one that was judged."""
         self.rounds += 1
         self.drawn += drawn.groups
-        self.kept += [g for g in drawn.groups if (keep_all and g.scores) or has_signal(g.scores)]
+        for group in drawn.groups:
+            scores = [score for _, score in group.trainable]
+            if (keep_all and scores) or has_signal(scores):
+                self.kept.append(group)
         self.generate_seconds += drawn.generate_seconds
         self.verify_seconds += drawn.verify_seconds
 
@@ -165,6 +168,7 @@ def rollout_metrics(out: Collected) -> dict[str, float]:
         "kept_ratio": len(out.kept) / len(out.drawn),
         "tokens": float(sum(lengths)),
         "rounds": float(out.rounds),
+        "empty_completions": float(sum(not any(c.mask) for c in completions)),
         "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
         "generate_seconds": out.generate_seconds,
         "verify_seconds": out.verify_seconds,

@@ -91,6 +91,13 @@ class Group:
         """Scores of the judged completions."""
         return tuple(v.score for v in self.verdicts if v.score is not None)
 
+    @property
+    def trainable(self) -> tuple[tuple[Completion, float], ...]:
+        """Completions to learn from, with their scores: judged, and not without a token of the
+        model, whose advantage no token could carry."""
+        pairs = zip(self.completions, self.verdicts, strict=True)
+        return tuple((c, v.score) for c, v in pairs if v.score is not None and any(c.mask))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingSequence:
