@@ -12,6 +12,7 @@ os.environ["OMP_NUM_THREADS"] = "1"
 
 import torch
 from prorl_trainer.errors import TrainingError
+from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.learner import Learner, RankSettings
 from prorl_trainer.learn.policy import full
 from torch import Tensor
@@ -32,10 +33,14 @@ class Recording(Learner):
         """Weights by Hugging Face name."""
         return {name: tensor.clone() for name, tensor in self.named_weights()}
 
-    def update_error(self, *arguments: Any) -> str:
-        """Class and message of what update raises."""
+    def parts(self) -> dict[str, str]:
+        """A digest each of policy, optimizer and reference."""
+        return {name: digest(state) for name, state in self._state().items()}
+
+    def error_of(self, method: str, *arguments: Any) -> str:
+        """Class and message of what the method raises."""
         try:
-            self.update(*arguments)
+            getattr(self, method)(*arguments)
         except TrainingError as error:
             return f"{type(error).__name__}: {error}"
         return "no error"

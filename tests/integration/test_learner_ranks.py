@@ -126,7 +126,7 @@ def test_two_new_ranks_go_on_from_the_shards_of_two_and_of_one(
     plan: Plan = [
         ("load", (str(lives.shards_of_two),)), ("state_digest", ()), *NEXT_UPDATE,
         ("load", (str(lives.shards_of_one),)), ("state_digest", ()), *NEXT_UPDATE,
-        ("update_error", (make_batch(), make_settings(kl_coefficient=float("nan")))),
+        ("error_of", ("update", make_batch(), make_settings(kl_coefficient=float("nan")))),
         ("state_digest", ()),
     ]  # fmt: skip
     for rank in run_two(lives.model_dir, plan, tmp_path):

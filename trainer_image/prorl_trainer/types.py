@@ -187,8 +187,13 @@ class LearnerGroup(Protocol):
         """Old and reference log-probs, then num_updates optimizer steps."""
         ...
 
-    async def reset_reference(self) -> None:
-        """Copies the policy (full precision) to the frozen reference."""
+    async def reset_reference(
+        self, *, source: Path | None = None, clear_optimizer: bool = False
+    ) -> None:
+        """Copies the policy (full precision) to the frozen reference: the current one, or that of
+        the checkpoint whose shards are in `source`; the policy itself stays as it is.
+        `clear_optimizer` zeroes both moments of Adam and its step counter. Raises CheckpointError,
+        and changes nothing then."""
         ...
 
     async def save(self, directory: Path) -> ShardFiles:

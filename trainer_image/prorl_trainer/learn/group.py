@@ -92,9 +92,11 @@ class RayLearnerGroup:
         """See types.LearnerGroup."""
         await publish_weights(self, engines, version, self._channel)
 
-    async def reset_reference(self) -> None:
+    async def reset_reference(
+        self, *, source: Path | None = None, clear_optimizer: bool = False
+    ) -> None:
         """See types.LearnerGroup."""
-        await self._all("reset_reference")
+        await self._all("reset_reference", None if source is None else str(source), clear_optimizer)
 
     async def save(self, directory: Path) -> ShardFiles:
         """See types.LearnerGroup."""

@@ -1,8 +1,7 @@
 """One learner rank: policy, frozen reference, optimizer. group.py makes it an actor."""
 
-import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -10,14 +9,13 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-import torch.distributed.checkpoint as dcp
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from prorl_trainer.errors import CheckpointError, ConfigError, WeightSyncError
+from prorl_trainer.errors import ConfigError, WeightSyncError
+from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
-from prorl_trainer.learn.shards import write_shards
+from prorl_trainer.learn.shards import read_shards, write_shards
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import WeightSender
 from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
@@ -102,12 +100,16 @@ class Learner:
         metrics = run_step(self._networks, batch, settings, self._ranks)
         return UpdateResult(metrics=metrics)
 
-    def reset_reference(self) -> None:
-        """Copies the policy into the reference, shard by shard."""
-        with torch.no_grad():
-            pairs = zip(self._reference.parameters(), self._policy.parameters(), strict=True)
-            for frozen, current in pairs:
-                frozen.copy_(current)
+    def reset_reference(self, source: str | None = None, clear_optimizer: bool = False) -> None:
+        """See types.LearnerGroup; shard by shard, so no rank ever holds a whole model."""
+        weights = self._policy.state_dict()
+        if source is not None:
+            # Not into the reference itself: a load that fails has already written a part.
+            weights = {name: torch.empty_like(tensor) for name, tensor in weights.items()}
+            read_shards({"policy": weights}, Path(source), alone=self._alone)
+        self._reference.load_state_dict(weights)
+        if clear_optimizer:
+            clear_state(self._optimizer)
 
     def save(self, directory: str) -> ShardFiles:
         """Writes this rank's shards; every file is fsynced by the writer. Raises StorageError.
@@ -121,10 +123,7 @@ class Learner:
     def load(self, directory: str) -> None:
         """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
         state = self._state()
-        try:
-            dcp.load(state, checkpoint_id=directory, no_dist=self._alone)
-        except (OSError, ValueError, KeyError, CheckpointException) as error:
-            raise CheckpointError(f"The shards in {directory} cannot be loaded: {error}") from error
+        read_shards(state, Path(directory), alone=self._alone)
         set_state_dict(
             self._policy,
             self._optimizer,
@@ -180,13 +179,7 @@ class Learner:
 
     def state_digest(self) -> str:
         """sha256 over policy, optimizer and reference: equal iff the state is bit-equal."""
-        digest = hashlib.sha256()
-        for name, tensor in sorted(_tensors("", self._state())):
-            digest.update(name.encode())
-            digest.update(
-                full(tensor).cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-            )
-        return digest.hexdigest()
+        return digest(self._state())
 
     def close(self) -> None:
         """Leaves the process group."""
@@ -214,16 +207,16 @@ def make_optimizer(policy: torch.nn.Module) -> torch.optim.AdamW:
     return optimizer
 
 
+@torch.no_grad()
+def clear_state(optimizer: torch.optim.Optimizer) -> None:
+    """Zeroes the moments and the step counters, as if no step had been taken."""
+    for state in optimizer.state.values():
+        for tensor in state.values():
+            tensor.zero_()
+
+
 def pick_device(num_gpus: int) -> str:
     """Raises ConfigError if GPUs were asked for and torch sees none."""
     if num_gpus and not torch.cuda.is_available():
         raise ConfigError(f"trainer.gpusPerReplica is {num_gpus}, but torch sees no GPU here.")
     return "cuda" if num_gpus else "cpu"
-
-
-def _tensors(prefix: str, state: Any) -> Sequence[tuple[str, Tensor]]:
-    if isinstance(state, Tensor):
-        return [(prefix, state)]
-    if not isinstance(state, dict):
-        return []
-    return [t for key, value in state.items() for t in _tensors(f"{prefix}/{key}", value)]

@@ -43,9 +43,11 @@ class InProcessLearnerGroup:
         for engine in engines:
             engine.load_weights(list(self.learner.named_weights()), version)
 
-    async def reset_reference(self) -> None:
+    async def reset_reference(
+        self, *, source: Path | None = None, clear_optimizer: bool = False
+    ) -> None:
         """See types.LearnerGroup."""
-        self.learner.reset_reference()
+        self.learner.reset_reference(None if source is None else str(source), clear_optimizer)
 
     async def save(self, directory: Path) -> ShardFiles:
         """See types.LearnerGroup."""

@@ -1,4 +1,4 @@
-"""One rank's shards of a checkpoint: written, fsynced and hashed."""
+"""One rank's shards of a checkpoint: written, fsynced and hashed; and read."""
 
 from pathlib import Path
 from typing import Any
@@ -7,7 +7,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from prorl_trainer.checkpoint.manifest import sha256
-from prorl_trainer.errors import StorageError
+from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.types import ShardFiles
 
 
@@ -29,6 +29,18 @@ def write_shards(state: dict[str, Any], directory: Path, *, rank: int, alone: bo
                     "The last checkpoint stands."
                 ) from error
         raise
+
+
+def read_shards(state: dict[str, Any], directory: Path, *, alone: bool) -> None:
+    """Fills the tensors of `state`, in place, with what any number of ranks has written under the
+    same names. A collective of all ranks unless `alone`. Raises CheckpointError on all of them;
+    some tensors may have been filled then."""
+    try:
+        dcp.load(state, checkpoint_id=directory, no_dist=alone)
+    except (OSError, ValueError, KeyError, CheckpointException) as error:
+        raise CheckpointError(
+            f"The shards in {directory} cannot be loaded: {one_line(error)}"
+        ) from error
 
 
 def _storage_words(cause: BaseException) -> str:
