@@ -1,7 +1,8 @@
-"""`prorl`, also `kubectl prorl`: check a ProRLJob, train one on this machine."""
+"""`prorl`, also `kubectl prorl`: check a ProRLJob, count what it needs, train it here."""
 
 import click
 
+from prorl_cli.plan import plan
 from prorl_cli.run import run
 from prorl_cli.validate import validate
 
@@ -14,6 +15,7 @@ def main() -> None:
 
 main.add_command(validate)
 main.add_command(run)
+main.add_command(plan)
 
 if __name__ == "__main__":
     main()

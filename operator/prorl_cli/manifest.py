@@ -27,6 +27,12 @@ def read_file(path: Path) -> list[Any] | Problem:
 
 def load_job(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
     """The one job of a file after `changes` such as spec.algorithm.steps=10, to be run here."""
+    job = load_for_cluster(path, changes)
+    return (_claims(job.spec) or job) if isinstance(job, ProRLJob) else job
+
+
+def load_for_cluster(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
+    """The same, to be run on a cluster."""
     documents = read_file(path)
     if isinstance(documents, Problem):
         return [documents]
@@ -40,7 +46,7 @@ def load_job(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
     if not isinstance(job, ProRLJob):
         return job
     findings = [Problem(path=path, message=message) for path, message in broken_rules(job.spec)]
-    return findings or _claims(job.spec) or job
+    return findings or job
 
 
 def _claims(spec: ProRLJobSpec) -> list[Problem]:

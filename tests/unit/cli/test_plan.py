@@ -1,0 +1,272 @@
+"""prorl plan: counted numbers against hand-computed ones, transformers, and a real learner."""
+
+import json
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+from learner_builders import build_model_dir, make_batch, make_settings
+from prorl_api.validate import read_documents, read_manifest
+from prorl_cli.arithmetic import Line, Section
+from prorl_cli.budget import TOKEN_BYTES, plan_sections
+from prorl_cli.main import main
+from prorl_cli.quantity import parse_quantity
+from prorl_cli.shapes import KNOWN_MODELS, ShapeError, parse_config
+from prorl_trainer.learn.learner import Learner, RankSettings
+from transformers import AutoConfig, AutoModelForCausalLM
+
+GIB = 2**30
+DISTILL = KNOWN_MODELS["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
+MANIFEST = """
+apiVersion: prorl.dev/v1alpha1
+kind: ProRLJob
+metadata: {name: big}
+spec:
+  model: {uri: "hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"}
+  data: {train: [{name: a, domain: math, uri: "file:///a.jsonl"}]}
+  algorithm:
+    tokensPerMicrobatch: 9216
+    sampling: {maxPromptTokens: 1024, maxResponseTokens: 8192}
+  checkpoint: {storage: {pvc: {size: 100Gi}}}
+  coordinator: {pod: {resources: {memory: 16Gi}}}
+  trainer: {gpusPerReplica: 8, pod: {resources: {memory: 64Gi}}}
+  rollout: {replicas: 2, gpusPerReplica: 1}
+"""
+CONFIGS: dict[str, dict[str, Any]] = {
+    "llama, untied, wide heads": {"model_type": "llama", "head_dim": 24},
+    "llama, tied": {"model_type": "llama", "tie_word_embeddings": True},
+    "mistral": {"model_type": "mistral", "head_dim": 16},
+    "qwen2, with biases": {"model_type": "qwen2"},
+    "qwen3, with norms of heads": {"model_type": "qwen3", "head_dim": 32},
+}
+
+
+def make_config(**changes: Any) -> dict[str, Any]:
+    values = {
+        "vocab_size": 97, "hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4,
+        "num_key_value_heads": 2, "intermediate_size": 160, "tie_word_embeddings": False,
+    }  # fmt: skip
+    return values | changes
+
+
+def transformers_config(config: dict[str, Any]) -> Any:
+    values = {k: v for k, v in config.items() if k != "model_type"}
+    return AutoConfig.for_model(config["model_type"], **values)
+
+
+def sections_of(text: str, gpu_memory: int = 80 * GIB) -> dict[str, Section]:
+    job = read_manifest(read_documents(text)[0])  # type: ignore[index]
+    found = plan_sections(job.spec, DISTILL, gpu_memory)  # type: ignore[union-attr]
+    return {section.title.split(":")[0].split(" (")[0]: section for section in reversed(found)}
+
+
+def lines_of(section: Section) -> dict[str, Line]:
+    return {line.name.strip(): line for line in section.lines}
+
+
+@pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
+def test_parameters_are_those_that_transformers_makes(config: dict[str, Any]) -> None:
+    config = make_config(**config)
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(transformers_config(config))
+    assert parse_config(config).parameters == sum(p.numel() for p in model.parameters())
+
+
+@pytest.mark.parametrize(("name", "count"), [
+    ("deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", 1_777_088_000),
+    ("Qwen/Qwen2.5-1.5B", 1_543_714_304),
+])  # fmt: skip
+def test_known_models_have_their_published_number_of_parameters(name: str, count: int) -> None:
+    assert KNOWN_MODELS[name].parameters == count
+
+
+@pytest.mark.parametrize("kind", ["llama", "qwen2"])
+def test_saved_activations_are_what_autograd_keeps_of_one_more_layer(kind: str) -> None:
+    config = make_config(model_type=kind, head_dim=24)
+    tokens = 48
+    counted = parse_config(config).saved_bytes_per_token(element_bytes=4) * tokens
+    assert saved_bytes(config, 3, tokens) - saved_bytes(config, 2, tokens) == counted
+
+
+def saved_bytes(config: dict[str, Any], layers: int, tokens: int) -> int:
+    """Distinct memory that the forward pass keeps, the parameters left out."""
+    model = AutoModelForCausalLM.from_config(
+        transformers_config(config | {"num_hidden_layers": layers})
+    )
+    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in parameters:
+            kept[address] = tensor
+        return tensor
+
+    ids = torch.arange(tokens)[None] % config["vocab_size"]
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        model.model(input_ids=ids, position_ids=torch.arange(tokens)[None], use_cache=False)
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
+
+
+def test_a_learner_holds_exactly_the_weights_gradients_moments_and_reference(
+    tmp_path: Path,
+) -> None:
+    learner = Learner(
+        RankSettings(
+            rank=0, world_size=1, master_address="", master_port=0,
+            model_dir=str(build_model_dir(tmp_path)), seed=0, device="cpu",
+        )
+    )  # fmt: skip
+    learner.update(make_batch(), make_settings())
+    policy = list(learner._policy.parameters())
+    moments = [s[k] for s in learner._optimizer.state.values() for k in ("exp_avg", "exp_avg_sq")]
+    tensors = [*policy, *learner._reference.parameters(), *moments]
+    tensors += [p.grad for p in policy if p.grad is not None]
+    shape = parse_config(json.loads((tmp_path / "config.json").read_bytes()))
+    # As budget_roles.trainer counts them: 4 of each, moments twice.
+    assert sum(t.nbytes for t in tensors) == (4 + 4 + 8 + 4) * shape.parameters
+
+
+def test_the_trainers_budget_is_the_one_computed_by_hand() -> None:
+    section = sections_of(MANIFEST)["Trainer"]
+    assert "8 ranks, per GPU" in section.title
+    lines = lines_of(section)
+    n, root, layer = 1_777_088_000, 466_748_928, 46_797_824
+    assert lines["weights, fp32"].value == n * 4 // 8
+    assert lines["Adam moments, fp32"].value == n
+    assert lines["gathered by FSDP, fp32"].value == 8 * root + 12 * layer
+    # 4 x (6 x 1536 + 2 x 1536 + 2 x 256 + 4 x 8960) + 4 x 12 + 8 bytes of a token in a layer.
+    assert lines["activations"].value == 9216 * 28 * 194_616
+    assert lines["with activation checkpointing"].value == 9216 * (4 * 1536 * 28 + 194_616)
+    assert lines["log-prob chunk, fp32"].value == 2 * 256 * 151_936 * 4
+    assert section.limit == 72 * GIB
+    assert section.fits
+
+
+def test_a_sequence_longer_than_the_microbatch_is_what_must_fit() -> None:
+    small = MANIFEST.replace("tokensPerMicrobatch: 9216", "tokensPerMicrobatch: 64")
+    assert sections_of(small)["Trainer"].total == sections_of(MANIFEST)["Trainer"].total
+
+
+def test_one_rank_gathers_nothing_and_divides_by_nothing() -> None:
+    lines = lines_of(
+        sections_of(MANIFEST.replace("gpusPerReplica: 8", "gpusPerReplica: 1"))["Trainer"]
+    )
+    assert "gathered by FSDP, fp32" not in lines
+    assert lines["weights, fp32"].value == 4 * 1_777_088_000
+
+
+def test_the_engines_cache_is_the_one_computed_by_hand() -> None:
+    section = sections_of(MANIFEST)["Rollout"]
+    lines = lines_of(section)
+    assert lines["cache per token"].value == 2 * 28 * 2 * 128 * 2
+    room = int(0.92 * 80 * GIB) - 2 * 1_777_088_000 - 4 * GIB
+    assert lines["tokens that fit"].value == room // 28_672 // 16 * 16
+    assert lines["longest sequences at once"].value == 256
+    assert section.fits
+    tight = sections_of(MANIFEST, gpu_memory=8 * GIB)["Rollout"]
+    assert lines_of(tight)["longest sequences at once"].value == 0
+    assert not tight.fits
+
+
+def test_checkpoints_must_fit_the_claim_with_one_more_being_written() -> None:
+    section = sections_of(MANIFEST)["Checkpoints"]
+    assert section.total == 3 * 16 * 1_777_088_000
+    assert section.fits
+    assert not sections_of(MANIFEST.replace("100Gi", "79Gi"))["Checkpoints"].fits
+
+
+def test_weights_travel_in_the_engines_dtype_only_between_gpus() -> None:
+    every = lines_of(sections_of(MANIFEST)["Every step"])
+    assert every["weights to all engines"].value == 2 * 2 * 1_777_088_000
+    assert every["response tokens at most"].value == 512 * 16 * 8192
+    on_cpu = MANIFEST.replace("gpusPerReplica: 8", "gpusPerReplica: 0")
+    assert lines_of(sections_of(on_cpu)["Every step"])["weights to one engine"].value == (
+        4 * 1_777_088_000
+    )
+
+
+def test_a_token_of_a_completion_takes_what_is_counted_for_it() -> None:
+    count = 20_000
+    tracemalloc.start()
+    try:
+        before = tracemalloc.get_traced_memory()[0]
+        kept = (
+            tuple([1000 + i for i in range(count)]),
+            (True,) * count,
+            tuple([i / 3 for i in range(count)]),
+        )
+        size = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert len(kept[0]) == count
+    assert size / count == pytest.approx(TOKEN_BYTES, rel=0.01)
+
+
+@pytest.mark.parametrize(("text", "size_bytes"), [
+    ("80Gi", 80 * GIB), ("1.5Ki", 1536), ("64G", 64 * 10**9), ("12", 12), ("2000m", 2),
+])  # fmt: skip
+def test_quantities_are_those_of_kubernetes(text: str, size_bytes: int) -> None:
+    assert parse_quantity(text) == size_bytes
+
+
+@pytest.mark.parametrize(("changes", "says"), [
+    ({"model_type": "mamba"}, "model_type is 'mamba'; shapes can be counted for llama, mistral"),
+    ({"model_type": "llama", "vocab_size": 0}, "vocab_size is 0, must be an integer of at least 1"),
+    ({"model_type": "llama", "hidden_size": None}, "hidden_size is None"),
+])  # fmt: skip
+def test_a_config_that_cannot_be_counted_is_refused(changes: dict[str, Any], says: str) -> None:
+    with pytest.raises(ShapeError, match=says):
+        parse_config(make_config(**changes))
+
+
+def run_plan(tmp_path: Path, *options: str, text: str = MANIFEST) -> tuple[int, str]:
+    (tmp_path / "job.yaml").write_text(text)
+    result = CliRunner().invoke(main, ["plan", str(tmp_path / "job.yaml"), *options])
+    return result.exit_code, result.output
+
+
+def test_the_verdict_is_the_exit_code_and_what_does_not_fit_says_what_to_change(
+    tmp_path: Path,
+) -> None:
+    code, output = run_plan(tmp_path)
+    assert (code, output.splitlines()[-1]) == (0, "It fits.")
+    assert "N x 4 / R = 1,777,088,000 x 4 / 8" in output
+    code, output = run_plan(tmp_path, "--gpu-memory", "40Gi")
+    assert (code, output.splitlines()[-1]) == (1, "It does not fit.")
+    assert "0.9 x GPU memory: DOES NOT FIT. Lower algorithm.tokensPerMicrobatch" in output
+
+
+def test_json_says_the_same(tmp_path: Path) -> None:
+    code, output = run_plan(tmp_path, "-o", "json", "--set", "spec.checkpoint.keep=9")
+    document = json.loads(output)
+    assert (code, document["fits"]) == (1, False)
+    assert [s["title"] for s in document["sections"] if not s["fits"]] == ["Checkpoints"]
+    assert document["sections"][0]["total"] == 1_777_088_000
+
+
+def test_shapes_come_from_a_local_model_or_from_config(tmp_path: Path) -> None:
+    build_model_dir(tmp_path)
+    local = MANIFEST.replace("hf://deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B", f"file://{tmp_path}")
+    unknown = MANIFEST.replace("DeepSeek-R1-Distill-Qwen-1.5B", "Other")
+    _, first = run_plan(tmp_path, text=local)
+    _, second = run_plan(tmp_path, "--config", str(tmp_path), text=unknown)
+    assert "Model (llama)" in first
+    assert first == second
+
+
+@pytest.mark.parametrize(("options", "text", "says"), [
+    ((), MANIFEST.replace("R1-Distill", "V9"), "are not known here; give its config.json"),
+    (("--config", "/nowhere.json"), MANIFEST, "/nowhere.json cannot be read: No such file"),
+    (("--gpu-memory", "lots"), MANIFEST, "'lots' is no quantity such as 80Gi"),
+    ((), MANIFEST.replace("replicas: 2", "replicas: 0"), "spec.rollout.replicas"),
+])  # fmt: skip
+def test_what_cannot_be_planned_is_refused_with_the_reason(
+    tmp_path: Path, options: tuple[str, ...], text: str, says: str
+) -> None:
+    code, output = run_plan(tmp_path, *options, text=text)
+    assert code == 2
+    assert says in output
