@@ -57,7 +57,7 @@ generate: env ## write the CRD, its chart copy and docs/api.md from crds/prorl_a
 	@$(BIN)/python -m prorl_api.generate
 
 unit: env ## pure functions, under a minute
-	@$(BIN)/pytest tests/unit
+	@$(BIN)/pytest -n auto tests/unit
 
 contract: env ## the parts against their documents and libraries
 	@$(BIN)/pytest tests/contract
