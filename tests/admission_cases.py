@@ -104,10 +104,73 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
             }
         }
     },
+    "reset-more-often-than-the-gap": {"referenceReset": {"everySteps": 15}},
+    "reset-rules": {
+        "referenceReset": {
+            "everySteps": 0,
+            "minGapSteps": 0,
+            "klSpike": {"enabled": False, "absolute": 0.5},
+            "stall": {"evals": 3, "minDelta": 0},
+            "optimizer": "Clear",
+            "rewarmSteps": 0,
+        }
+    },
+    "reset-to-the-best": {
+        "data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}},
+        "referenceReset": {"newReference": "Best"},
+    },
+    "pass-k": {
+        "data": {
+            "train": [dataset()],
+            "validation": {"samplesPerPrompt": 8, "passK": [1, 8], "sets": [dataset(name="b")]},
+        }
+    },
     "updates-equal-prompts": {"algorithm": {"promptsPerStep": 4, "updatesPerStep": 4}},
 }
 
 _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "spike-factor-one": (
+        "spec.referenceReset.klSpike.factor",
+        {"referenceReset": {"klSpike": {"factor": 1}}},
+    ),
+    "stall-of-none": (
+        "spec.referenceReset.stall.evals",
+        {"referenceReset": {"stall": {"evals": 0}}},
+    ),
+    "new-reference": (
+        "spec.referenceReset.newReference",
+        {"referenceReset": {"newReference": "Latest"}},
+    ),
+    "best-without-validation": (
+        "spec.referenceReset.newReference",
+        {"referenceReset": {"newReference": "Best"}},
+    ),
+    "best-that-is-not-kept": (
+        "spec.referenceReset.newReference",
+        {
+            "data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}},
+            "referenceReset": {"newReference": "Best"},
+            "checkpoint": {"keepBest": 0},
+        },
+    ),
+    "pass-k-over-the-samples": (
+        "spec.data.validation.passK",
+        {
+            "data": {
+                "train": [dataset()],
+                "validation": {"samplesPerPrompt": 4, "passK": [1, 8], "sets": [dataset(name="b")]},
+            }
+        },
+    ),
+    "no-pass-k": (
+        "spec.data.validation.passK",
+        {
+            "data": {
+                "train": [dataset()],
+                "validation": {"passK": [], "sets": [dataset(name="b")]},
+            }
+        },
+    ),
     "unknown-block": ("spec.rolout", {"rolout": {}}),
     "unknown-field": ("spec.algorithm.stepz", {"algorithm": {"stepz": 1}}),
     "unknown-in-list": ("spec.data.train[0].urI", {"data": {"train": [dataset(urI="x")]}}),

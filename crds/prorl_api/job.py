@@ -7,9 +7,10 @@ from pydantic import Field, StringConstraints
 
 from prorl_api.base import ApiModel, DnsLabel
 from prorl_api.presets import with_preset
-from prorl_api.spec_algorithm import AlgorithmSpec, ReferenceResetSpec
+from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
+from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.status import ProRLJobStatus
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from prorl_api.job import ProRLJobSpec
 from prorl_api.rule import Finding, Rule
 from prorl_api.rules_algorithm import ALGORITHM_RULES
+from prorl_api.rules_lifecycle import LIFECYCLE_RULES
 from prorl_api.spec_model import DataSet, Domain, VerifierName
 from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
 
@@ -101,6 +102,7 @@ _SCORABLE_MEANING = "Verifier reasoning-gym (the default for domain logic) needs
 
 RULES: tuple[Rule, ...] = (
     *ALGORITHM_RULES,
+    *LIFECYCLE_RULES,
     Rule(
         path="spec.rollout",
         field="minReplicas",

@@ -1,4 +1,4 @@
-"""How it is trained: spec.algorithm and spec.referenceReset. Symbols: docs/recipe."""
+"""How it is trained: spec.algorithm. Symbols: docs/recipe.md."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -181,10 +181,3 @@ class AlgorithmSpec(ApiModel):
     dynamic_sampling: DynamicSamplingSpec = DynamicSamplingSpec()
     seed: Annotated[int, Field(ge=0, le=2_147_483_647)] = 0
     """Seed of everything drawn: prompt order, sampling, validation."""
-
-
-class ReferenceResetSpec(ApiModel):
-    """When the frozen reference policy is replaced by the current policy."""
-
-    every_steps: Annotated[int, Field(ge=0, le=100_000)] = 400
-    """RL steps between two resets; 0 means never."""

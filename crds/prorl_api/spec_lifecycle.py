@@ -46,6 +46,9 @@ class CheckpointSpec(ApiModel):
     """RL steps between two checkpoints; one is always made at the last step and on a stop."""
     keep: Annotated[int, Field(ge=2, le=1000)] = 2
     """Newest checkpoints kept; at least 2 so that a corrupt one has a predecessor."""
+    keep_best: Annotated[int, Field(ge=0, le=100)] = 1
+    """Checkpoints kept besides them for their held-out accuracy: the last ones that were the best
+    when they were made. Every new best makes one, the initial model's included; 0 keeps none."""
     resume: Resume = Resume.LATEST
     grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     """Time that a pod of coordinator or trainer gets to save between SIGTERM and SIGKILL."""

@@ -15,6 +15,8 @@ DataUri = Annotated[
     StringConstraints(pattern=r"^(gym://reasoning-gym/|file:///|pvc://)[A-Za-z0-9._/?=&,:+-]+$"),
 ]
 
+PassK = Annotated[int, Field(ge=1, le=256)]
+
 
 class Domain(StrEnum):
     """The task domains that have a verifier."""
@@ -70,9 +72,19 @@ class ValidationSpec(ApiModel):
     """RL steps between two evaluations; step 0 and the last step are always evaluated."""
     samples_per_prompt: Annotated[int, Field(ge=1, le=256)] = 1
     """Completions per held-out prompt, at the training temperature."""
+    pass_k: Annotated[list[PassK], Field(min_length=1, max_length=8)] | None = None
+    """The k of the pass@k that are reported; each at most samplesPerPrompt. Absent means 1 and
+    samplesPerPrompt."""
     sets: Annotated[list[DataSet], Field(min_length=1, max_length=32)]
     """Held-out sets. A `gym://` set must not overlap a training set of the same dataset: space the
     seeds by more than the sizes."""
+
+    @property
+    def pass_ks(self) -> tuple[int, ...]:
+        """The k in force, ascending."""
+        return tuple(
+            sorted({1, self.samples_per_prompt} if self.pass_k is None else set(self.pass_k))
+        )
 
 
 class DataSpec(ApiModel):

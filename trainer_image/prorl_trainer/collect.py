@@ -183,15 +183,3 @@ def _reward_means(groups: Sequence[Group]) -> dict[str, float]:
     scores = [score for values in by_domain.values() for score in values]
     means = {f"reward_mean_{d}": sum(v) / len(v) for d, v in sorted(by_domain.items()) if v}
     return means | ({"reward_mean": sum(scores) / len(scores)} if scores else {})
-
-
-def accuracy(groups: Sequence[Group]) -> dict[str, float]:
-    """Mean score per set and over the sets: pass@1 where scores are 0 or 1."""
-    by_set: dict[str, list[float]] = {}
-    for group in groups:
-        by_set.setdefault(group.prompt.set_name, []).extend(group.scores)
-    means = {name: sum(v) / len(v) for name, v in sorted(by_set.items()) if v}
-    if not means:
-        return {}
-    overall = sum(means.values()) / len(means)
-    return {"accuracy": overall} | {f"accuracy_{name}": value for name, value in means.items()}

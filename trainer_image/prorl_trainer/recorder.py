@@ -7,12 +7,12 @@ from datetime import UTC, datetime
 from prorl_api.job import ProRLJobSpec
 from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
 
-from prorl_trainer.algo.reset import next_reset_step
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.observe.tracker import Tracker
+from prorl_trainer.reference import next_interval_step
 
 log = logging.getLogger(__name__)
 
@@ -58,13 +58,17 @@ class Recorder:
 
     def reset(self, state: RunState) -> None:
         """The reference was replaced."""
+        entry = state.reference.log[-1]
         values = {
-            "reference_version": state.reference.version,
-            "reason": state.reference.last_reason,
+            "reference_version": entry.ref_version,
+            "reason": entry.reason,
+            "source_step": entry.source_step,
+            **entry.values,
         }
         self._tracker.record("reset", state.step, values, time.time())
         self._status.reference(self._reference(state))
-        log.info("step=%d reference_version=%d", state.step, state.reference.version)
+        numbers = " ".join(f"{name}={value}" for name, value in values.items())
+        log.info("step=%d reference reset %s", state.step, numbers)
 
     def checkpoint(self, manifest: Manifest, uri: str, seconds: float) -> None:
         """A checkpoint is durable."""
@@ -110,14 +114,9 @@ class Recorder:
         )
 
     def _reference(self, state: RunState) -> ReferenceStatus:
-        reset = self._spec.reference_reset
         return ReferenceStatus(
             version=state.reference.version,
             last_reset_step=state.reference.last_reset_step,
             last_reason=state.reference.last_reason,
-            next_reset_step=next_reset_step(
-                step=state.step,
-                total_steps=self._spec.algorithm.steps,
-                every_steps=reset.every_steps,
-            ),
+            next_reset_step=next_interval_step(self._spec, state, state.step + 1),
         )

@@ -167,6 +167,7 @@ class Session:
             learners=learners,
             publish=self._publish,
             save=self._save,
+            shards_of=self._desk.store.shards_of,
             at_safe_point=self._at_safe_point,
             finished=self._finished,
             recorder=self._recorder,

@@ -1,10 +1,7 @@
-"""Dynamic sampling, reference reset and learning-rate schedule: pure rules over few numbers."""
+"""Dynamic sampling and learning-rate schedule: pure rules over few numbers."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from prorl_trainer.algo.dynamic_sampling import Refill, has_signal, plan_refill
-from prorl_trainer.algo.reset import INTERVAL, next_reset_step, reset_reason
 from prorl_trainer.algo.schedule import learning_rate
 
 
@@ -41,32 +38,6 @@ def test_what_follows_a_round(kept: int, rounds: int, expected: Refill) -> None:
     assert plan is expected
 
 
-@pytest.mark.parametrize(
-    ("step", "every", "expected"),
-    [
-        pytest.param(0, 5, None, id="not-before-the-first-step"),
-        pytest.param(4, 5, None, id="one-early"),
-        pytest.param(5, 5, INTERVAL, id="due"),
-        pytest.param(15, 5, INTERVAL, id="due-again"),
-        pytest.param(20, 5, None, id="not-after-the-last-step"),
-        pytest.param(5, 0, None, id="switched-off"),
-    ],
-)
-def test_the_reference_is_reset_every_n_steps(step: int, every: int, expected: str | None) -> None:
-    assert reset_reason(step=step, total_steps=20, every_steps=every) == expected
-
-
-@given(st.integers(0, 60), st.integers(1, 60), st.integers(0, 12))
-def test_the_announced_reset_is_the_first_one_that_comes(step: int, total: int, every: int) -> None:
-    coming = [
-        s
-        for s in range(step + 1, total + 1)
-        if reset_reason(step=s, total_steps=total, every_steps=every)
-    ]
-    announced = next_reset_step(step=step, total_steps=total, every_steps=every)
-    assert announced == (coming[0] if coming else None)
-
-
 def test_warm_up_is_linear_starts_above_zero_and_ends_at_the_peak() -> None:
     rates = [learning_rate(step=s, peak=1.0, warmup_steps=4) for s in range(7)]
     assert rates == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0])
@@ -74,3 +45,14 @@ def test_warm_up_is_linear_starts_above_zero_and_ends_at_the_peak() -> None:
 
 def test_without_warm_up_the_rate_is_constant() -> None:
     assert {learning_rate(step=s, peak=3e-6, warmup_steps=0) for s in range(5)} == {3e-6}
+
+
+def test_a_cleared_optimizer_is_warmed_up_again_and_the_schedule_goes_on() -> None:
+    def rate(step: int, cleared: int | None) -> float:
+        return learning_rate(
+            step=step, peak=1.0, warmup_steps=4, cleared_step=cleared, rewarm_steps=3
+        )
+
+    assert [rate(s, 20) for s in range(20, 25)] == pytest.approx([0.25, 0.5, 0.75, 1.0, 1.0])
+    assert rate(19, None) == 1.0, "nothing was cleared yet"
+    assert rate(2, 2) == pytest.approx(0.6 * 0.25), "a reset during the warm-up does not skip it"

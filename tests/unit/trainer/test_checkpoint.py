@@ -59,8 +59,10 @@ class FailingFiles(Files):
         self._do("remove_tree", path)
 
 
-def make_state(step: int) -> RunState:
-    return RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d", step=step)
+def make_state(step: int, **fields) -> RunState:
+    return RunState(
+        job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d", step=step, **fields
+    )  # fmt: skip
 
 
 async def write_shards(directory: Path) -> ShardFiles:
@@ -68,8 +70,8 @@ async def write_shards(directory: Path) -> ShardFiles:
     return ShardFiles(files={"__0_0.distcp": (len(SHARD), hashlib.sha256(SHARD).hexdigest())})
 
 
-def commit(store: CheckpointStore, step: int) -> None:
-    asyncio.run(store.commit(make_state(step), write_shards, now=1.0))
+def commit(store: CheckpointStore, step: int, **fields) -> None:
+    asyncio.run(store.commit(make_state(step, **fields), write_shards, now=1.0))
 
 
 def opened(directory: Path, *, attempt: int | None = None, files: Files | None = None):
@@ -90,6 +92,28 @@ def test_a_committed_checkpoint_loads_and_old_ones_are_pruned(tmp_path):
         commit(store, step)
     assert latest_step(tmp_path) == 3
     assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000002", "step-00000003"]
+
+
+def test_the_best_is_kept_until_another_one_is_better(tmp_path):
+    store = opened(tmp_path)
+    for step, best in ((0, [0]), (1, [0]), (2, [0]), (3, [0]), (4, [4]), (5, [4])):
+        commit(store, step, best_steps=best)
+        kept = sorted(int(p.name[-8:]) for p in tmp_path.glob("step-*"))
+        assert kept == sorted({step, max(0, step - 1), *best})
+
+
+def test_one_checkpoint_opens_by_its_step_and_a_lost_or_corrupt_one_says_why(tmp_path):
+    store = opened(tmp_path)
+    commit(store, 1)
+    commit(store, 2)
+    assert store.open(1).state.step == 1
+    assert store.last_step == 2, "the newest one still is"
+    (tmp_path / "step-00000001" / "shards" / "__0_0.distcp").write_bytes(b"x" * len(SHARD))
+    with pytest.raises(CheckpointError, match=r"step-00000001 cannot be used: .* another sha256"):
+        store.open(1)
+    with pytest.raises(CheckpointError, match=r"step-00000007 cannot be used: .* missing"):
+        store.open(7)
+    assert latest_step(tmp_path) == 2
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
@@ -260,7 +284,7 @@ def test_a_checkpoint_that_cannot_be_read_is_left_alone(tmp_path):
     manifest = tmp_path / "step-00000001" / "manifest.json"
     manifest.unlink()
     manifest.symlink_to(manifest)  # open: ELOOP
-    with pytest.raises(StorageError, match="step-00000001 cannot be read"):
+    with pytest.raises(StorageError, match=r"step-00000001 cannot be read"):
         opened(tmp_path).load(Resume.LATEST)
     assert manifest.parent.exists()
 

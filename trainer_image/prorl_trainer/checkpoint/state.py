@@ -1,7 +1,33 @@
 """Everything of a run but the tensors: strict JSON inside each checkpoint."""
 
+from typing import Any
+
 from prorl_api.base import ApiModel
-from pydantic import Field
+from pydantic import Field, model_validator
+
+LOG_ENTRIES = 500
+"""Resets that the log remembers, the newest ones."""
+
+
+class ResetEntry(ApiModel):
+    """One reset of the reference."""
+
+    step: int
+    reason: str
+    values: dict[str, float] = {}
+    """The numbers that mattered."""
+    ref_version: int = 0
+    """Version of the reference that it made."""
+    source_step: int | None = None
+    """The policy after this many steps became the reference."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_pair(cls, value: Any) -> Any:
+        """Checkpoints once held (step, reason)."""
+        return (
+            dict(zip(("step", "reason"), value, strict=True)) if isinstance(value, list) else value
+        )
 
 
 class ReferenceState(ApiModel):
@@ -10,8 +36,9 @@ class ReferenceState(ApiModel):
     version: int = 0
     last_reset_step: int | None = None
     last_reason: str | None = None
-    log: list[tuple[int, str]] = []
-    """(step, reason) of every reset."""
+    cleared_step: int | None = None
+    """The last reset that cleared the optimizer."""
+    log: list[ResetEntry] = []
 
 
 class RunState(ApiModel):
@@ -29,7 +56,13 @@ class RunState(ApiModel):
     tokens: int = Field(default=0, ge=0)
     """Response tokens generated in finished steps."""
     reference: ReferenceState = ReferenceState()
+    kl_history: list[float] = []
+    """k2 per step since the last reset, as long as the rule for spikes looks back."""
+    accuracies: list[float] = []
+    """Held-out accuracies since the last reset, as many as the rule for stalls needs."""
     best_accuracy: float | None = None
+    best_steps: list[int] = []
+    """Steps that were the best when evaluated, newest last; their checkpoints are kept."""
     accuracy: float | None = None
     reward_mean: float | None = None
     library_versions: dict[str, str] = {}

@@ -28,8 +28,9 @@ from prorl_trainer.checkpoint.manifest import (
     sha256,
     verify,
 )
+from prorl_trainer.checkpoint.prune import prune
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.errors import CheckpointError, StorageError
+from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.types import ShardFiles
 
 log = logging.getLogger(__name__)
@@ -93,13 +94,16 @@ class CheckpointStore:
             )
         for step, directory in reversed(found):
             try:
-                return self._open(step, directory)
+                checkpoint = self._open(step, directory)
             except OSError as error:
                 raise StorageError(
                     f"{directory} cannot be read: {error.strerror}. It was left as it is."
                 ) from error
             except ValueError as error:
                 self._quarantine(directory, str(error))
+            else:
+                self.last_step = step
+                return checkpoint
         if found or self._quarantined():
             raise CheckpointError(
                 f"None of the checkpoints in {self._directory} can be loaded; they were kept as "
@@ -113,7 +117,7 @@ class CheckpointStore:
         The shards' hashes are their writers' word until the checkpoint is loaded; reading them
         all back here would double the time of a save. Sizes are compared now.
         """
-        target = self._directory / f"step-{state.step:08d}"
+        target = self._path(state.step)
         temporary = target.with_name(f"{target.name}.tmp-{self._attempt}-{uuid.uuid4().hex[:8]}")
         try:
             with storage_errors(target):
@@ -126,7 +130,7 @@ class CheckpointStore:
             self._discard(temporary)
             raise
         self.last_step = state.step
-        await asyncio.to_thread(self._prune)
+        await asyncio.to_thread(self._prune, state)
         return manifest
 
     def _finish(
@@ -185,12 +189,29 @@ class CheckpointStore:
             )
         self._quarantine(target, f"of attempt {attempt}, superseded by {self._attempt}")
 
+    def open(self, step: int) -> Checkpoint:
+        """The checkpoint of this step, every byte verified. Raises CheckpointError."""
+        directory = self._path(step)
+        try:
+            return self._open(step, directory)
+        except (OSError, ValueError) as error:
+            raise CheckpointError(f"{directory} cannot be used: {one_line(error)}") from error
+
+    async def shards_of(self, step: int) -> Path:
+        """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
+        return (await asyncio.to_thread(self.open, step)).shards
+
+    def _prune(self, state: RunState) -> None:
+        prune(self._steps(), keep=self._keep, spared=state.best_steps, files=self._files)
+
+    def _path(self, step: int) -> Path:
+        return self._directory / f"step-{step:08d}"
+
     def _open(self, step: int, directory: Path) -> Checkpoint:
         manifest = verify(directory)
         state = RunState.model_validate_json((directory / STATE).read_bytes())
         if not step == manifest.step == state.step:
             raise ValueError(f"manifest and state are of steps {manifest.step} and {state.step}")
-        self.last_step = state.step
         return Checkpoint(directory=directory, manifest=manifest, state=state)
 
     def _steps(self) -> list[tuple[int, Path]]:
@@ -218,20 +239,3 @@ class CheckpointStore:
             self._files.remove_tree(temporary)
         except OSError as error:
             log.warning("checkpoint=%s not removed: %s", temporary.name, error)
-
-    def _prune(self) -> None:
-        """Removes what is over `keep`, oldest first, once the newest one reads back as complete."""
-        steps = self._steps()
-        try:
-            newest = read_manifest(steps[-1][1])
-            if any(
-                (steps[-1][1] / name).stat().st_size != entry.size_bytes
-                for name, entry in newest.files.items()
-            ):
-                raise ValueError("a file has the wrong size")
-            for _, directory in steps[: -self._keep]:
-                going = directory.with_name(f"{directory.name}.tmp-pruned")  # never half a step
-                self._files.rename(directory, going)
-                self._files.remove_tree(going)
-        except (OSError, ValueError) as error:
-            log.warning("checkpoints of %s were not pruned: %s", self._directory, error)
