@@ -175,6 +175,9 @@ class AlgorithmSpec(ApiModel):
     advantage: AdvantageSpec = AdvantageSpec()
     clip: ClipSpec = ClipSpec()
     kl: KlSpec = KlSpec()
+    entropy_coefficient: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """Weight of the entropy bonus: this times the mean exact entropy, nats per token, is taken off
+    the loss. 0 switches it off (entropy is still estimated)."""
     length_penalty: LengthPenaltySpec = LengthPenaltySpec()
     mismatch_correction: MismatchCorrectionSpec = MismatchCorrectionSpec()
     sampling: SamplingSpec = SamplingSpec()

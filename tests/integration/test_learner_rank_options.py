@@ -1,4 +1,4 @@
-"""KL estimators and mismatch corrections give two ranks the gradients and measures of one."""
+"""Every switch of the loss gives two ranks the gradients and measures of one."""
 
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "mismatch_type": MismatchType.SEQUENCE_MASK,
         "mismatch_bounds": (0.5, 2.0),
     },
+    "entropy": {"entropy_coefficient": 0.1},
 }
 
 

@@ -118,6 +118,7 @@ def update_settings(spec: ProRLJobSpec, state: RunState) -> UpdateSettings:
         mismatch_bounds=a.mismatch_correction.bounds,
         temperature=a.sampling.temperature,
         tokens_per_microbatch=a.tokens_per_microbatch,
+        entropy_coefficient=a.entropy_coefficient,
     )
 
 

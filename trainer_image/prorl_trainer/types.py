@@ -141,16 +141,22 @@ class UpdateSettings:
     """Low and high of rho."""
     temperature: float
     tokens_per_microbatch: int
+    entropy_coefficient: float = 0.0
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class UpdateResult:
     """What one RL step's updates measured, averaged over tokens of the whole batch and identical on
-    every rank. Keys: loss, grad_norm, kl (k2 to the reference before the first update), kl_k1,
-    entropy (estimate: -mean lp_old), clip_fraction_low, clip_fraction_high, clip_fraction_dual,
-    ppo_kl, mismatch (mean |lp_old - lp_roll|), mismatch_max, token_mult_prob_error (mean
-    exp|lp_old - lp_roll|), gen_kl (k3 of rollout to trainer), is_weight_mean (mean rho before any
-    bound), is_oob_ratio (share of tokens that the bounds change or drop; ICE-POP's for `none`)."""
+    every rank. Those of policy against reference or engine are taken before the first update.
+
+    loss, grad_norm (before clipping), clip_fraction_low, clip_fraction_high, clip_fraction_dual,
+    ppo_kl: means over the updates. kl (k2), kl_k1: to the reference. entropy: the estimate
+    -mean lp_old, nats; entropy_exact: only there if entropy_coefficient is not 0.
+    Of rho = exp(lp_old - lp_roll), before any bound: is_weight_mean, is_weight_std, is_ess
+    (effective share of the tokens, (sum rho)² / (n·sum rho²)), is_chi2 (mean rho² - 1), gen_kl (k3
+    of rollout to trainer), is_oob_ratio (share of tokens that the bounds change or drop; ICE-POP's
+    for `none`). mismatch (mean |lp_old - lp_roll|), mismatch_max, token_mult_prob_error (mean
+    exp|lp_old - lp_roll|), prob_difference (mean |p_old - p_roll|)."""
 
     metrics: dict[str, float]
 

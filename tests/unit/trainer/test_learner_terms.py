@@ -48,10 +48,15 @@ def textbook_model(model_dir: Path, learner: Recording | None = None) -> Any:
     return model
 
 
-def logprobs(model: Any, s: TrainingSequence, temperature: float) -> Tensor:
+def rows_of(model: Any, s: TrainingSequence, temperature: float) -> Tensor:
+    """Log-probs of the whole vocabulary for each response token."""
     ids = torch.tensor([s.prompt_token_ids + s.response_token_ids])
     logits = model(input_ids=ids, use_cache=False).logits[0].float()
-    rows = torch.log_softmax(logits[len(s.prompt_token_ids) - 1 : -1] / temperature, -1)
+    return torch.log_softmax(logits[len(s.prompt_token_ids) - 1 : -1] / temperature, -1)
+
+
+def logprobs(model: Any, s: TrainingSequence, temperature: float) -> Tensor:
+    rows = rows_of(model, s, temperature)
     return rows.gather(1, torch.tensor(s.response_token_ids)[:, None])[:, 0]
 
 
@@ -73,7 +78,10 @@ def textbook_loss(models: Models, s: TrainingSequence, settings: UpdateSettings)
         KlEstimator.K2: d**2 / 2,
         KlEstimator.K3: (-d).exp() - 1 + d,
     }[settings.kl_estimator]
-    return ((-objective + settings.kl_coefficient * kl) * torch.tensor(s.mask)).sum()
+    rows = rows_of(models.current, s, settings.temperature)
+    bonus = settings.entropy_coefficient * -(rows.exp() * rows).sum(-1)
+    terms = -objective + settings.kl_coefficient * kl - bonus
+    return (terms * torch.tensor(s.mask)).sum()
 
 
 def textbook_weights(old: Tensor, s: TrainingSequence, settings: UpdateSettings) -> Tensor:
@@ -105,6 +113,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "mismatch_bounds": (0.95, 1.05),
     },
     "dual-clip": {"clip_dual": 1.05},
+    "entropy": {"entropy_coefficient": 0.3},
 }
 
 

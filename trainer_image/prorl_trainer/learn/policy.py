@@ -4,7 +4,7 @@ Legend: T packed tokens, M predicted tokens, D hidden size, V vocabulary.
 """
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -14,6 +14,7 @@ from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
+from prorl_trainer.algo.entropy import logprobs_and_entropy
 from prorl_trainer.errors import ModelError, one_line
 
 VOCABULARY_CHUNK = 256
@@ -25,6 +26,14 @@ CHECK_TOLERANCE = 1e-3
 HF_PREFIX = "hf."
 
 
+class Prediction(NamedTuple):
+    """Both [M], fp32, at the temperature. A tuple, because FSDP looks for tensors in the output."""
+
+    logprobs: Tensor
+    entropy: Tensor | None
+    """In nats; None unless asked for."""
+
+
 class Policy(nn.Module):
     """Log-probs of given tokens; [T, V] logits never exist."""
 
@@ -32,16 +41,20 @@ class Policy(nn.Module):
         super().__init__()
         self.hf = hf
 
-    def forward(
+    def forward(  # noqa: PLR0913 - a packed microbatch is four tensors
         self,
         input_ids: Tensor,
         position_ids: Tensor,
         predict_index: Tensor,
         targets: Tensor,
         temperature: float,
-    ) -> Tensor:
+        with_entropy: bool = False,
+    ) -> Prediction:
         """input_ids, position_ids: [T] packed, positions restarting at 0 for each sequence;
-        predict_index, targets: [M]. Returns log-probs [M], fp32, at the temperature."""
+        predict_index, targets: [M].
+
+        Entropy costs half a forward pass of the head more, so it is not always computed; the two
+        ways differ in the last bits, so passes that are compared must ask alike."""
         # A mask or a cache would silently let packed sequences see each other.
         out = self.hf.model(
             input_ids=input_ids[None],
@@ -51,13 +64,15 @@ class Policy(nn.Module):
         )
         hidden = out.last_hidden_state[0].index_select(0, predict_index).float() / temperature
         weight = self.hf.lm_head.weight.float()
+        if with_entropy:
+            return Prediction(*logprobs_and_entropy(hidden, weight, targets))
         options = nn.LinearCrossEntropyOptions(
             chunking_method=None, batch_chunk_size=VOCABULARY_CHUNK
         )
         loss: Tensor = F.linear_cross_entropy(
             hidden, weight, targets, reduction="none", options=options
         )
-        return -loss
+        return Prediction(-loss, None)
 
 
 def load_policy(model_dir: Path, device: torch.device) -> Policy:
@@ -95,7 +110,7 @@ def check_policy(policy: Policy, device: torch.device) -> None:
     ids = torch.cat(parts)
     positions = torch.cat([torch.arange(len(part), device=device) for part in parts])
     predict = torch.tensor([0, 1, 2, 3, 5, 6, 7], device=device)
-    packed = policy(ids, positions, predict, ids[predict + 1], 1.0)
+    packed = policy(ids, positions, predict, ids[predict + 1], 1.0).logprobs
     alone = []
     for part in parts:
         logits = policy.hf(input_ids=part[None], use_cache=False).logits[0, :-1].float()

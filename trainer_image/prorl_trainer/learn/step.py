@@ -6,51 +6,23 @@ Legend: M response tokens of a microbatch.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from prorl_api.spec_algorithm import KlEstimator
 from torch import Tensor
 
 from prorl_trainer.algo.kl import clamped_delta, k1, k2, k3
-from prorl_trainer.algo.masked import masked_mean, masked_sum
-from prorl_trainer.algo.mismatch import Correction, log_rho
-from prorl_trainer.algo.policy_loss import PolicyLoss, clip_higher_loss, dual_clip
+from prorl_trainer.algo.masked import masked_mean
+from prorl_trainer.algo.mismatch import log_rho
+from prorl_trainer.algo.policy_loss import clip_higher_loss, dual_clip
 from prorl_trainer.errors import NonFiniteError
 from prorl_trainer.learn.correct import correct
 from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
 from prorl_trainer.learn.policy import Policy, full
+from prorl_trainer.learn.totals import Ranks, Scored, Totals
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 
 KL_ESTIMATORS = {KlEstimator.K1: k1, KlEstimator.K2: k2, KlEstimator.K3: k3}
-
-
-class Ranks(Protocol):
-    """The process group as the step needs it."""
-
-    rank: int
-    world_size: int
-
-    def all_reduce_sum(self, values: Tensor) -> Tensor:
-        """Sum over ranks."""
-        ...
-
-    def all_reduce_max(self, values: Tensor) -> Tensor:
-        """Maximum over ranks."""
-        ...
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Scored:
-    """A microbatch on the device with its frozen log-probs; all tensors [M] but the inputs."""
-
-    inputs: tuple[Tensor, Tensor, Tensor, Tensor]
-    mask: Tensor
-    advantages: Tensor
-    rollout: Tensor
-    old: Tensor
-    correction: Correction
-    reference: Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,7 +47,7 @@ def run_step(
         parameter_group["lr"] = settings.learning_rate
     minibatches = split_updates(batch, settings.num_updates)
     scored = [_score(networks, m, settings, ranks) for m in minibatches]
-    totals = Totals()
+    totals = Totals(exact_entropy=settings.entropy_coefficient > 0)
     for minibatch in scored:
         totals.updates += 1
         totals.grad_norm += _update(networks, minibatch, settings, ranks, totals)
@@ -116,9 +88,10 @@ def _score_one(
         torch.tensor(values, dtype=torch.int64, device=device)
         for values in (m.input_ids, m.position_ids, m.predict_index, m.targets)
     )
+    bonus = settings.entropy_coefficient > 0
     with torch.no_grad():
-        old = networks.policy(*inputs, settings.temperature)
-        frozen = networks.reference(*inputs, settings.temperature)
+        old, entropy = networks.policy(*inputs, settings.temperature, bonus)
+        frozen, _ = networks.reference(*inputs, settings.temperature, bonus)
     mask = torch.tensor(m.mask, dtype=torch.bool, device=device)
     rollout = torch.tensor(m.rollout_logprobs, dtype=torch.float32, device=device)
     # Positions restart at 0 with each packed sequence.
@@ -129,6 +102,7 @@ def _score_one(
         advantages=torch.tensor(m.advantages, dtype=torch.float32, device=device),
         rollout=rollout,
         old=old,
+        entropy=entropy,
         correction=correct(log_rho(old, rollout), mask, sequence, settings),
         reference=frozen,
     )
@@ -139,7 +113,7 @@ def _update(
     minibatch: list[Scored],
     settings: UpdateSettings,
     ranks: Ranks,
-    totals: "Totals",
+    totals: Totals,
 ) -> float:
     """One optimizer update; returns the gradient norm before clipping."""
     local = sum(int(m.mask.sum()) for m in minibatch)
@@ -165,9 +139,10 @@ def _update(
 
 
 def _loss(
-    policy: Policy, m: Scored, settings: UpdateSettings, num_tokens: float, totals: "Totals"
+    policy: Policy, m: Scored, settings: UpdateSettings, num_tokens: float, totals: Totals
 ) -> Tensor:
-    logprobs = policy(*m.inputs, settings.temperature)
+    bonus = settings.entropy_coefficient
+    logprobs, entropy = policy(*m.inputs, settings.temperature, bonus > 0)
     surrogate = clip_higher_loss(
         logprobs, m.old, m.advantages, low=settings.clip_low, high=settings.clip_high
     )
@@ -177,70 +152,7 @@ def _loss(
         clamped_delta(logprobs, m.reference, settings.kl_clamp)
     )
     totals.add(m, surrogate, over, settings)
-    return masked_mean(
-        m.correction.weights * loss + settings.kl_coefficient * penalty, m.mask, num_tokens
-    )
-
-
-class Totals:
-    """Sums over this rank's tokens of the step, reduced once at its end."""
-
-    NAMES = (
-        "tokens", "kl", "kl_k1", "entropy", "low", "high", "dual", "ppo_kl", "mismatch",
-        "prob_error", "gen_kl", "is_weight", "is_oob",
-    )  # fmt: skip
-
-    def __init__(self) -> None:
-        self.loss = 0.0
-        self.grad_norm = 0.0
-        self.updates = 0
-        self.sums = torch.zeros(len(self.NAMES), dtype=torch.float64)
-        self.mismatch_max = torch.zeros((), dtype=torch.float64)
-
-    def add(self, m: Scored, surrogate: PolicyLoss, over: Tensor, settings: UpdateSettings) -> None:
-        """Adds one microbatch. KL and entropy are those before the step's first update."""
-        delta = clamped_delta(m.old, m.reference, settings.kl_clamp)
-        mismatch = (m.old - m.rollout).abs()
-        log_ratio = log_rho(m.old, m.rollout)
-        columns = (
-            torch.ones_like(m.old),
-            k2(delta),
-            delta,
-            -m.old,
-            surrogate.clipped_low.float(),
-            surrogate.clipped_high.float(),
-            over.float(),
-            -surrogate.log_ratio,
-            mismatch,
-            log_ratio.abs().exp(),
-            k3(-log_ratio),
-            log_ratio.exp(),
-            m.correction.out_of_bounds.float(),
-        )
-        self.sums += torch.stack([masked_sum(c, m.mask).double() for c in columns]).cpu()
-        if bool(m.mask.any()):
-            self.mismatch_max = torch.maximum(
-                self.mismatch_max, mismatch[m.mask].max().double().cpu()
-            )
-
-    def reduce(self, ranks: Ranks) -> dict[str, float]:
-        """Means over all tokens of all ranks."""
-        sums = dict(zip(self.NAMES, ranks.all_reduce_sum(self.sums).tolist(), strict=True))
-        tokens = sums["tokens"]
-        return {
-            "loss": self.loss / self.updates,
-            "grad_norm": self.grad_norm / self.updates,
-            "kl": sums["kl"] / tokens,
-            "kl_k1": sums["kl_k1"] / tokens,
-            "entropy": sums["entropy"] / tokens,
-            "clip_fraction_low": sums["low"] / tokens,
-            "clip_fraction_high": sums["high"] / tokens,
-            "clip_fraction_dual": sums["dual"] / tokens,
-            "ppo_kl": sums["ppo_kl"] / tokens,
-            "mismatch": sums["mismatch"] / tokens,
-            "token_mult_prob_error": sums["prob_error"] / tokens,
-            "gen_kl": sums["gen_kl"] / tokens,
-            "is_weight_mean": sums["is_weight"] / tokens,
-            "is_oob_ratio": sums["is_oob"] / tokens,
-            "mismatch_max": float(ranks.all_reduce_max(self.mismatch_max)),
-        }
+    terms = m.correction.weights * loss + settings.kl_coefficient * penalty
+    if entropy is not None:
+        terms = terms - bonus * entropy
+    return masked_mean(terms, m.mask, num_tokens)
