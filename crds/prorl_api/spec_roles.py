@@ -30,6 +30,19 @@ class EngineKind(StrEnum):
     """Slow and simple, on the same interface: for tests and debugging."""
 
 
+class IsolationLevel(StrEnum):
+    """How strongly model-written programs are confined, weakest first. docs/security.md."""
+
+    NONE = "none"
+    """No program is run: completions of the domain code cannot be judged."""
+    SECCOMP = "seccomp"
+    """Hard limits and an allow-list of system calls."""
+    LANDLOCK = "landlock"
+    """Also no file can be read but those of the interpreter."""
+    NAMESPACES = "namespaces"
+    """Also user, PID, network, IPC and UTS namespaces; most clusters forbid them to pods."""
+
+
 class Resources(ApiModel):
     """CPU and memory of the role's container. GPUs come from gpusPerReplica."""
 
@@ -90,5 +103,9 @@ class VerifierSpec(ApiModel):
 
     replicas: Annotated[int, Field(ge=1, le=512)] = 1
     timeout_seconds: Annotated[int, Field(ge=1, le=600)] = 10
-    """Wall-clock limit of one verdict; a completion that takes longer earns nothing."""
+    """Limit of one verdict; a completion that takes longer earns nothing. For code it is the time
+    of all tests, in which waiting for a processor does not count."""
+    minimum_isolation: IsolationLevel = IsolationLevel.SECCOMP
+    """The verifier takes the strongest level that its node permits, and ends with exit code 10
+    where that is weaker than this."""
     pod: PodSpec = PodSpec(resources=Resources(cpu="250m", memory="2Gi"))

@@ -11,7 +11,7 @@ from pathlib import Path
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))
 
-from golden import instruction_cases, logic_cases, math_cases, stem_cases  # noqa: E402 - not installed, so found by path
+from golden import code_cases, instruction_cases, logic_cases, math_cases, stem_cases  # noqa: E402 - not installed, so found by path
 from golden.frames import Case  # noqa: E402
 
 SETS: dict[str, Callable[[], list[Case]]] = {
@@ -19,6 +19,7 @@ SETS: dict[str, Callable[[], list[Case]]] = {
     "logic": logic_cases.cases,
     "stem": stem_cases.cases,
     "instruction": instruction_cases.cases,
+    "code": code_cases.cases,
 }
 
 

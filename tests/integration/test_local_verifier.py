@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from prorl_api.spec_roles import VerifierSpec
 from prorl_trainer.errors import UnauthorizedError, VerifierError
 from prorl_trainer.local_verifier import LocalVerifier
 from prorl_trainer.types import Completion, FinishReason, Prompt, Verdict
@@ -33,7 +34,7 @@ def make_completion(text: str) -> Completion:
 @pytest.fixture
 async def service(tmp_path: Path) -> AsyncIterator[LocalVerifier]:
     (tmp_path / "token").write_text("secret")
-    service = LocalVerifier(tmp_path / "token", 10, tmp_path / "verifier.log")
+    service = LocalVerifier(tmp_path / "token", VerifierSpec(), tmp_path / "verifier.log")
     await service.start()
     yield service
     await service.close()
@@ -68,7 +69,7 @@ async def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(tmp_
     (tmp_path / "token").write_text("secret")
     logs = tmp_path / "logs"
     logs.mkdir()
-    service = LocalVerifier(tmp_path / "token", 10, logs / "verifier.log")
+    service = LocalVerifier(tmp_path / "token", VerifierSpec(), logs / "verifier.log")
     await service.start()
     shutil.rmtree(logs)
     processes_of(tmp_path)[0].kill()
@@ -94,10 +95,11 @@ def test_the_service_ends_with_the_process_that_started_it(tmp_path: Path) -> No
     (tmp_path / "token").write_text("secret")
     program = textwrap.dedent(f"""
         import asyncio, pathlib, signal
+        from prorl_api.spec_roles import VerifierSpec
         from prorl_trainer.local_verifier import LocalVerifier
         async def main():
             here = pathlib.Path({str(tmp_path)!r})
-            await LocalVerifier(here / "token", 10, here / "verifier.log").start()
+            await LocalVerifier(here / "token", VerifierSpec(), here / "verifier.log").start()
             print("ready", flush=True)
             signal.pause()
         asyncio.run(main())
@@ -117,7 +119,7 @@ def test_the_service_ends_with_the_process_that_started_it(tmp_path: Path) -> No
 
 
 async def test_a_service_that_cannot_start_names_its_log(tmp_path: Path) -> None:
-    service = LocalVerifier(tmp_path / "no-token", 10, tmp_path / "verifier.log")
+    service = LocalVerifier(tmp_path / "no-token", VerifierSpec(), tmp_path / "verifier.log")
     with pytest.raises(VerifierError, match=r"ended with code 20; see .*verifier\.log"):
         await service.start()
     assert "no-token" in (tmp_path / "verifier.log").read_text()

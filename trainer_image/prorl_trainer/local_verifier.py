@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+from prorl_api.spec_roles import VerifierSpec
 
 from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.context import LOOPBACK
@@ -23,9 +24,9 @@ RELAUNCH_SECONDS = 1.0
 class LocalVerifier:
     """Keeps `python -m prorl_verifier` running on a free loopback port until it is closed."""
 
-    def __init__(self, token_file: Path, timeout_seconds: int, log_file: Path) -> None:
+    def __init__(self, token_file: Path, spec: VerifierSpec, log_file: Path) -> None:
         self._token_file = token_file
-        self._timeout_seconds = timeout_seconds
+        self._spec = spec
         self._log_file = log_file
         self._process: asyncio.subprocess.Process | None = None
         self._keeper: asyncio.Task[None] | None = None
@@ -38,10 +39,12 @@ class LocalVerifier:
         self._keeper = asyncio.create_task(self._keep())
 
     async def _launch(self) -> None:
+        workers = str(max(1, (os.cpu_count() or 2) // 2))
         command = [
             sys.executable, "-m", "prorl_verifier", "--host", LOOPBACK, "--port", str(self._port),
-            "--workers", str(max(1, (os.cpu_count() or 2) // 2)),
-            "--timeout-seconds", str(self._timeout_seconds),
+            "--workers", workers, "--code-workers", workers,
+            "--timeout-seconds", str(self._spec.timeout_seconds),
+            "--minimum-isolation", self._spec.minimum_isolation,
             "--token-file", str(self._token_file), "--until-stdin-closes",
         ]  # fmt: skip
         with storage_errors(self._log_file), self._log_file.open("ab") as output:

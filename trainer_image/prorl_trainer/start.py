@@ -40,7 +40,7 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
     if url is None:
         service = LocalVerifier(
             context.directory / "token",
-            context.job.spec.verifier.timeout_seconds,
+            context.job.spec.verifier,
             context.directory / "logs" / "verifier.log",
         )
         closing.append(service)

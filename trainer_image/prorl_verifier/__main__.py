@@ -12,14 +12,17 @@ from typing import NoReturn
 from aiohttp import web
 
 from prorl_verifier.metrics import Metrics
-from prorl_verifier.pool import WorkerPool
+from prorl_verifier.pool import Crew, WorkerPool
+from prorl_verifier.pools import Pools, code_crew
+from prorl_verifier.sandbox import confine, detect
+from prorl_verifier.sandbox.levels import WORDS, Isolation
 from prorl_verifier.service import Service
 
 log = logging.getLogger("prorl_verifier")
 
 DRAIN_SECONDS = 25.0
-UNAUTHORIZED = 20
-"""prorl_api.exit_codes has the meaning of it."""
+CONFIG, UNAUTHORIZED = 10, 20
+"""prorl_api.exit_codes has the meaning of them."""
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -28,6 +31,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--host", default=default("PRORL_VERIFIER_HOST", "0.0.0.0"))
     parser.add_argument("--port", type=int, default=int(default("PRORL_VERIFIER_PORT", "8000")))
     parser.add_argument("--workers", type=int, default=int(default("PRORL_VERIFIER_WORKERS", "2")))
+    parser.add_argument("--code-workers", type=int, default=2, help="programs that run at once")
+    parser.add_argument(
+        "--minimum-isolation", choices=WORDS, default=Isolation.SECCOMP.word,
+        help="refuse to start where programs cannot be confined at least so",
+    )  # fmt: skip
     parser.add_argument("--timeout-seconds", type=float, default=10.0, help="limit of one verdict")
     parser.add_argument("--max-queue", type=int, default=100_000, help="items that may wait")
     parser.add_argument("--token-file", type=Path, help="file with the bearer token")
@@ -40,15 +48,20 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(arguments: argparse.Namespace, token: str | None) -> None:
+def _pools(arguments: argparse.Namespace, metrics: Metrics, isolation: Isolation) -> Pools:
+    timeout_s, max_queue = arguments.timeout_seconds, arguments.max_queue
+    crew = Crew(workers=arguments.workers, timeout_s=timeout_s)
+    scorers = WorkerPool(crew, max_queue=max_queue, metrics=metrics)
+    if isolation is Isolation.NONE:
+        return Pools(scorers, None)
+    crew = code_crew(isolation, workers=arguments.code_workers, timeout_s=timeout_s)
+    return Pools(scorers, WorkerPool(crew, max_queue=max_queue, metrics=metrics))
+
+
+async def _run(arguments: argparse.Namespace, token: str | None, isolation: Isolation) -> None:
     metrics = Metrics()
-    pool = WorkerPool(
-        workers=arguments.workers,
-        timeout_s=arguments.timeout_seconds,
-        max_queue=arguments.max_queue,
-        metrics=metrics,
-    )
-    service = Service(pool, metrics, token)
+    pools = _pools(arguments, metrics, isolation)
+    service = Service(pools, metrics, token, isolation)
     runner = web.AppRunner(
         service.app(),
         access_log=None,
@@ -57,7 +70,7 @@ async def _run(arguments: argparse.Namespace, token: str | None) -> None:
     )
     await runner.setup()
     await web.TCPSite(runner, arguments.host, arguments.port).start()
-    pool.open()
+    pools.open()
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -69,32 +82,47 @@ async def _run(arguments: argparse.Namespace, token: str | None) -> None:
             stop.set()
 
         loop.add_reader(sys.stdin, stdin_closed)
-    log.info("serving on %s:%d, workers=%d", arguments.host, arguments.port, arguments.workers)
+    log.info(
+        "serving on %s:%d, workers=%d isolation=%s",
+        arguments.host, arguments.port, arguments.workers, isolation.word,
+    )  # fmt: skip
     await stop.wait()
     log.info("stopping: finishing accepted batches")
     service.draining = True
     await runner.cleanup()
-    await pool.close()
+    await pools.close()
 
 
-def _refuse(text: str) -> NoReturn:
+def _refuse(text: str, code: int) -> NoReturn:
     print(text, file=sys.stderr)
-    sys.exit(UNAUTHORIZED)
+    sys.exit(code)
+
+
+def _isolation(minimum: Isolation) -> Isolation:
+    level = detect.strongest()
+    if level < minimum:
+        _refuse(f"--minimum-isolation {minimum.word}: this node permits {level.word} only", CONFIG)
+    return level
 
 
 def main() -> None:
-    """Exits with 0 after a drain, 20 for a missing token."""
+    """Exits with 0 after a drain, 10 where programs cannot be confined, 20 for a missing token."""
     arguments = _parser().parse_args()
+    confine.hide()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     token = None
     if not arguments.insecure_no_token:
         try:
             token = arguments.token_file.read_text().strip() if arguments.token_file else ""
         except OSError as error:
-            _refuse(f"--token-file {arguments.token_file}: {error.strerror}")
+            _refuse(f"--token-file {arguments.token_file}: {error.strerror}", UNAUTHORIZED)
         if not token:
-            _refuse("--token-file: must name a file with a token (or use --insecure-no-token)")
-    asyncio.run(_run(arguments, token))
+            _refuse(
+                "--token-file: must name a file with a token (or use --insecure-no-token)",
+                UNAUTHORIZED,
+            )
+    isolation = _isolation(Isolation[arguments.minimum_isolation.upper()])
+    asyncio.run(_run(arguments, token, isolation))
 
 
 if __name__ == "__main__":

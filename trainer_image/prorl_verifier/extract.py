@@ -9,6 +9,8 @@ THINK_BEGIN, THINK_END = "<think>", "</think>"
 ANSWER_BEGIN, ANSWER_END = "<answer>", "</answer>"
 BOXED = "\\boxed{"
 BRACE = re.compile(r"[{}]")
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`\n]*$", re.MULTILINE)
+PYTHON_TAGS = ("", "python", "python3", "py")
 
 
 def after_thinking(text: str) -> str:
@@ -62,3 +64,18 @@ def math_answer(completion: str) -> str:
 def is_marked(completion: str) -> bool:
     """True if the answer is boxed or tagged, so that it is known where it begins and ends."""
     return marked_answer(completion) is not None
+
+
+def fenced_program(completion: str) -> str | None:
+    """Content of the last closed fence (``` or ~~~) after thinking whose tag is Python's or absent;
+    None without one. A fence ends with a line of at least as many of the same characters."""
+    text = after_thinking(completion)
+    program, opened = None, None
+    for fence in FENCE.finditer(text):
+        if opened is None:
+            opened = fence
+        elif fence[1].startswith(opened[1]) and not fence[0].strip(" \t\r" + fence[1][0]):
+            if opened[2].lower() in PYTHON_TAGS:
+                program = text[opened.end() + 1 : fence.start()]
+            opened = None
+    return program

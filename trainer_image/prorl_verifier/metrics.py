@@ -1,7 +1,8 @@
 """The service's Prometheus metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
 
+from prorl_verifier.sandbox.levels import WORDS, Isolation
 from prorl_verifier.wire import Verdict
 
 BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
@@ -26,6 +27,15 @@ class Metrics:
         self.restarts = Counter(
             "prorl_verifier_worker_restarts", "Workers replaced.", registry=self.registry
         )
+
+        self._isolation = Enum(
+            "prorl_verifier_isolation", "How programs are confined.",
+            registry=self.registry, states=WORDS,
+        )  # fmt: skip
+
+    def isolation(self, level: Isolation) -> None:
+        """Says how programs are confined."""
+        self._isolation.state(level.word)
 
     def verdict(self, verifier: str, verdict: Verdict) -> None:
         """Counts one verdict."""

@@ -23,7 +23,8 @@ from prorl_verifier.wire import (
 
 log = logging.getLogger(__name__)
 
-WORKER_MEMORY_BYTES = 4 << 30
+MEMORY_WORDS = (str(4 << 30),)
+"""A worker's limit of address space, as its first argument."""
 START_TIMEOUT_S = 60.0
 MAX_CRASHES = 2
 """An item whose worker dies this often is an infra-error: nobody knows what it is worth."""
@@ -32,6 +33,19 @@ LINE_LIMIT = 1 << 20
 
 class QueueFullError(Exception):
     """More items are waiting than max_queue allows."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Crew:
+    """The workers of a pool."""
+
+    workers: int
+    timeout_s: float
+    """Limit of one verdict."""
+    command: tuple[str, ...] = ("prorl_verifier.worker", *MEMORY_WORDS)
+    """The module that a worker runs, and its arguments."""
+    late_outcome: str = FAIL
+    """Of a verdict that takes longer: FAIL blames the completion, INFRA_ERROR the worker."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -44,9 +58,8 @@ class _Job:
 class WorkerPool:
     """`verify` judges a batch; `open` starts the workers, `close` ends them."""
 
-    def __init__(self, *, workers: int, timeout_s: float, max_queue: int, metrics: Metrics) -> None:
-        self._num_workers = workers
-        self._timeout_s = timeout_s
+    def __init__(self, crew: Crew, *, max_queue: int, metrics: Metrics) -> None:
+        self._crew = crew
         self._max_queue = max_queue
         self._metrics = metrics
         self._waiting: deque[_Job] = deque()
@@ -61,7 +74,7 @@ class WorkerPool:
 
     def open(self) -> None:
         """Starts the workers in the background."""
-        self._tasks = [asyncio.create_task(self._serve()) for _ in range(self._num_workers)]
+        self._tasks = [asyncio.create_task(self._serve()) for _ in range(self._crew.workers)]
 
     async def close(self) -> None:
         """Kills the workers."""
@@ -69,10 +82,14 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def check_room(self, num_items: int) -> None:
+        """Raises QueueFullError if so many more may not wait."""
+        if len(self._waiting) + num_items > self._max_queue:
+            raise QueueFullError(f"{len(self._waiting)} items wait, at most {self._max_queue}")
+
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
-        if len(self._waiting) + len(items) > self._max_queue:
-            raise QueueFullError(f"{len(self._waiting)} items wait, at most {self._max_queue}")
+        self.check_room(len(items))
         loop = asyncio.get_running_loop()
         jobs = [_Job(item=item, result=loop.create_future()) for item in items]
         async with self._wakeup:
@@ -100,7 +117,7 @@ class WorkerPool:
     async def _start(self) -> asyncio.subprocess.Process:
         while True:
             try:
-                return await _spawn()
+                return await _spawn(self._crew.command)
             except (TimeoutError, EOFError, ValueError, OSError) as error:
                 log.error("worker did not start: %r", error)
                 await asyncio.sleep(1)
@@ -117,8 +134,9 @@ class WorkerPool:
         try:
             answer = await self._ask(process, job.item)
         except TimeoutError:
-            reason = f"timed out after {self._timeout_s:g} s"
-            self._finish(job, FAIL, 0.0, reason, begin)
+            reason = f"timed out after {self._crew.timeout_s:g} s"
+            score = 0.0 if self._crew.late_outcome == FAIL else None
+            self._finish(job, self._crew.late_outcome, score, reason, begin)
             return False
         except (EOFError, ConnectionError, ValueError) as error:
             await self._crashed(job, begin, repr(error))
@@ -142,10 +160,10 @@ class WorkerPool:
             limit = MAX_COMPLETION_CHARACTERS
             return {"score": 0.0, "reason": f"completion has more than {limit} characters"}
         assert process.stdin is not None
-        async with asyncio.timeout(self._timeout_s):
+        async with asyncio.timeout(self._crew.timeout_s):
             process.stdin.write(item.line())
             await process.stdin.drain()
-            return await _read(process, self._timeout_s)
+            return await _read(process, self._crew.timeout_s)
 
     async def _crashed(self, job: _Job, begin: float, reason: str) -> None:
         job.crashes += 1
@@ -168,10 +186,10 @@ class WorkerPool:
             )
 
 
-async def _spawn() -> asyncio.subprocess.Process:
+async def _spawn(command: tuple[str, ...]) -> asyncio.subprocess.Process:
     """A worker that has said it is ready."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "prorl_verifier.worker", str(WORKER_MEMORY_BYTES),
+        sys.executable, "-m", *command,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},

@@ -8,7 +8,9 @@ from prometheus_client import generate_latest
 
 from prorl_verifier import __version__
 from prorl_verifier.metrics import Metrics
-from prorl_verifier.pool import QueueFullError, WorkerPool
+from prorl_verifier.pool import QueueFullError
+from prorl_verifier.pools import Pools
+from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.wire import BatchError, parse_batch
 
 MAX_BODY_BYTES = 256 << 20
@@ -16,10 +18,14 @@ RETRY_AFTER_SECONDS = "1"
 
 
 class Service:
-    """Routes over a worker pool. `draining` refuses new batches while old ones finish."""
+    """Routes over the workers. `draining` refuses new batches while old ones finish."""
 
-    def __init__(self, pool: WorkerPool, metrics: Metrics, token: str | None) -> None:
-        self._pool = pool
+    def __init__(
+        self, pools: Pools, metrics: Metrics, token: str | None, isolation: Isolation
+    ) -> None:
+        metrics.isolation(isolation)
+        self._isolation = isolation
+        self._pools = pools
         self._metrics = metrics
         self._token = token
         self.draining = False
@@ -40,7 +46,7 @@ class Service:
             return _error(503, "the service is stopping")
         try:
             items = parse_batch(await request.read())
-            verdicts = await self._pool.verify(items)
+            verdicts = await self._pools.verify(items)
         except BatchError as error:
             return _error(400, str(error))
         except QueueFullError as error:
@@ -59,9 +65,9 @@ class Service:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        if self.draining or not self._pool.ready:
+        if self.draining or not self._pools.ready:
             return _error(503, "no worker is ready")
-        return web.Response(text="ok\n")
+        return web.Response(text=f"ok isolation={self._isolation.word}\n")
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")

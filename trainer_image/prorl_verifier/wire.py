@@ -8,7 +8,7 @@ MAX_ITEMS = 4096
 MAX_COMPLETION_CHARACTERS = 1_000_000
 MAX_ID_CHARACTERS = 128
 PASS, FAIL, INFRA_ERROR = "pass", "fail", "infra-error"
-VERIFIERS = ("math-verify", "reasoning-gym", "stem", "instruction")
+VERIFIERS = ("math-verify", "reasoning-gym", "stem", "instruction", "code")
 
 
 class BatchError(ValueError):

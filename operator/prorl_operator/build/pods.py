@@ -107,7 +107,9 @@ def _command(job: ProRLJob, role: Role) -> list[str]:
         "--host": "0.0.0.0",
         "--port": runtime.VERIFIER_PORT,
         "--workers": VERIFIER_WORKERS,
+        "--code-workers": VERIFIER_WORKERS,
         "--timeout-seconds": job.spec.verifier.timeout_seconds,
+        "--minimum-isolation": job.spec.verifier.minimum_isolation,
         "--token-file": runtime.VERIFIER_TOKEN_FILE,
     }
     words = [str(word) for pair in flags.items() for word in pair]

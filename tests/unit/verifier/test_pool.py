@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from prorl_verifier.metrics import Metrics
-from prorl_verifier.pool import WorkerPool
+from prorl_verifier.pool import Crew, WorkerPool
 from prorl_verifier.wire import FAIL, PASS, Item
 
 EXHAUSTED = {"score": 0.0, "reason": "answer exhausts the scorer", "exhausted": True}
@@ -16,7 +16,7 @@ class Recording(WorkerPool):
     """Remembers what which worker was asked; answers by the script while it lasts."""
 
     def __init__(self, *script: dict[str, Any]) -> None:
-        super().__init__(workers=1, timeout_s=20, max_queue=10, metrics=Metrics())
+        super().__init__(Crew(workers=1, timeout_s=20), max_queue=10, metrics=Metrics())
         self.script = list(script)
         self.asked: list[str] = []
         self.workers: list[int] = []

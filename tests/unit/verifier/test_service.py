@@ -6,7 +6,9 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 from prorl_verifier.metrics import Metrics
-from prorl_verifier.pool import WorkerPool
+from prorl_verifier.pool import Crew, WorkerPool
+from prorl_verifier.pools import Pools
+from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.service import Service
 
 RIGHT = {"Authorization": "Bearer secret"}
@@ -15,8 +17,10 @@ RIGHT = {"Authorization": "Bearer secret"}
 @pytest.fixture
 async def client() -> AsyncIterator[TestClient]:
     metrics = Metrics()
-    pool = WorkerPool(workers=1, timeout_s=1, max_queue=2, metrics=metrics)  # never opened
-    async with TestClient(TestServer(Service(pool, metrics, "secret").app())) as client:
+    pool = WorkerPool(Crew(workers=1, timeout_s=1), max_queue=2, metrics=metrics)  # never opened
+    async with TestClient(
+        TestServer(Service(Pools(pool, None), metrics, "secret", Isolation.NONE).app())
+    ) as client:
         yield client
 
 

@@ -1,0 +1,69 @@
+"""How much time the processes of one program have used, and what is left of its limit."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+PATIENCE = 5
+"""A node that has not given a program its time within so many times the limit is overloaded."""
+
+
+class Overloaded(RuntimeError):
+    """The node did not get round to the program: nobody knows what it is worth."""
+
+
+def waiting_s(process: int) -> float:
+    """How long the process has been ready and was not given a processor."""
+    try:
+        return int(Path(f"/proc/{process}/schedstat").read_text("ascii").split()[1]) / 1e9
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0
+
+
+class Budget:
+    """Time that passes while a process runs, sleeps or waits for anything but a processor.
+
+    The kernel counts the wait for a processor (/proc/PID/schedstat; where there is none it counts
+    as used), so that a verdict does not depend on what else the node does."""
+
+    def __init__(
+        self,
+        limit_s: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        waited_s: Callable[[int], float] = waiting_s,
+    ) -> None:
+        self.limit_s = limit_s
+        self._clock = clock
+        self._wait_of = waited_s
+        self._used_s = 0.0
+        self._process = 0
+        self._begin = 0.0
+        self._waited_s = 0.0
+        self._give_up = clock() + PATIENCE * limit_s
+
+    def start(self, process: int) -> None:
+        """From now on the time of this process counts."""
+        self._process = process
+        self._waited_s = self._wait_of(process)
+        self._begin = self._clock()
+
+    def stop(self) -> None:
+        """The process may be ended: what it has used is kept."""
+        self._used_s, self._process = self.used_s, 0
+
+    @property
+    def used_s(self) -> float:
+        """Of all processes so far."""
+        if not self._process:
+            return self._used_s
+        passed = self._clock() - self._begin
+        return self._used_s + max(0.0, passed - self._wait_of(self._process) + self._waited_s)
+
+    @property
+    def left_s(self) -> float:
+        """Raises Overloaded."""
+        left = self.limit_s - self.used_s
+        if left > 0 and self._clock() > self._give_up:
+            raise Overloaded(f"{self.used_s:.1f} s of {PATIENCE * self.limit_s:g} s were given")
+        return left
