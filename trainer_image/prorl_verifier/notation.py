@@ -30,6 +30,7 @@ _BASE = re.compile(r"[0-9]_(?:\{([0-9]+)\}|([0-9]))$")
 _UNIT = re.compile(
     r"[0-9}]\s*(?:\\[,; ])?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*([^{}]{1,40}?)\s*\}([\^{}0-9]*)$"
 )
+_NEGATION = re.compile(r"\\(?:ne|neq|not)(?![a-zA-Z])|≠")
 _PLAIN_UNIT = re.compile(r"[0-9] ([A-Za-z]{1,20})$")
 
 
@@ -98,7 +99,10 @@ def numeric_sides(text: str) -> list[str]:
 
 
 def contradicts(given: str, gold: str) -> bool:
-    """True if both name a number base or a unit, and not the same one."""
+    """True if both name a number base or a unit, and not the same one, or if only one of them says
+    what the answer is not."""
+    if bool(_NEGATION.search(given)) != bool(_NEGATION.search(gold)):
+        return True
     return _differ(base(given), base(gold)) or _differ(unit(given), unit(gold))
 
 
