@@ -32,6 +32,11 @@ def dataset(**fields: Any) -> dict[str, Any]:
     return {"name": "a", "domain": "logic", "uri": GYM} | fields
 
 
+def code_set(**fields: Any) -> dict[str, Any]:
+    """A training set of code rows; `uri` is missing."""
+    return {"name": "a", "domain": "code"} | fields
+
+
 def _with_metadata(**fields: Any) -> dict[str, Any]:
     return manifest() | {"metadata": {"name": "case"} | fields}
 
@@ -58,6 +63,28 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
         "data": {"train": [dataset(domain="instruction", uri="pvc://claim/x.parquet")]}
     },
     "instruction-from-a-gym": {"data": {"train": [dataset(domain="instruction")]}},
+    "code-from-a-gym": {"data": {"train": [dataset(domain="code")]}},
+    "code-from-a-file": {"data": {"train": [code_set(uri="file:///x.parquet")]}},
+    "pinned-hf-data": {
+        "data": {
+            "train": [code_set(uri="hf://datasets/o/n/data/train-*.parquet", revision="a" * 40)]
+        }
+    },
+    "http-data-with-hash": {"data": {"train": [code_set(uri="http://h/x.jsonl", sha256="a" * 64)]}},
+    "https-data-with-a-query": {
+        "data": {"train": [code_set(uri="https://h:8443/x.jsonl?v=1&w=2")]}
+    },
+    "verl-layout-with-an-own-column": {
+        "data": {
+            "train": [
+                code_set(uri="s3://bucket/x.parquet", layout="verl", columns={"prompt": "a b.c-d"})
+            ],
+            "credentialsSecret": "s3.keys",
+            "onOverlap": "Drop",
+        }
+    },
+    "prompt-as-it-is": {"data": {"train": [dataset(chatTemplate="None")]}},
+    "system-prompt": {"data": {"train": [dataset(systemPrompt="Think.")]}},
     "logic-with-stem": {"data": {"train": [dataset(uri="file:///x.jsonl", verifier="stem")]}},
     "stem-with-instruction": {
         "data": {"train": [dataset(domain="stem", uri="file:///x.jsonl", verifier="instruction")]}
@@ -297,6 +324,66 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
                 },
             }
         },
+    ),
+    "code-verifier-for-a-gym": (
+        "spec.data.train[0].verifier",
+        {"data": {"train": [dataset(verifier="code")]}},
+    ),
+    "hf-data-without-revision": (
+        "spec.data.train[0].revision",
+        {"data": {"train": [code_set(uri="hf://datasets/o/n/x.parquet")]}},
+    ),
+    "hf-data-at-a-branch": (
+        "spec.data.train[0].revision",
+        {"data": {"train": [code_set(uri="hf://datasets/o/n/x.parquet", revision="main")]}},
+    ),
+    "revision-of-a-file": (
+        "spec.data.train[0].revision",
+        {"data": {"train": [code_set(uri="file:///x.parquet", revision="a" * 40)]}},
+    ),
+    "http-data-without-hash": (
+        "spec.data.train[0].sha256",
+        {"data": {"train": [code_set(uri="http://h/x.jsonl")]}},
+    ),
+    "hash-of-a-gym": ("spec.data.train[0].sha256", {"data": {"train": [dataset(sha256="a" * 64)]}}),
+    "hash-in-capitals": (
+        "spec.data.train[0].sha256",
+        {"data": {"train": [code_set(uri="file:///x.jsonl", sha256="A" * 64)]}},
+    ),
+    "layout-of-a-gym": ("spec.data.train[0].layout", {"data": {"train": [dataset(layout="verl")]}}),
+    "columns-of-a-gym": (
+        "spec.data.train[0].layout",
+        {"data": {"train": [dataset(columns={"answer": "a"})]}},
+    ),
+    "layout": ("spec.data.train[0].layout", {"data": {"train": [dataset(layout="openrlhf")]}}),
+    "column-with-two-dots": (
+        "spec.data.train[0].columns.answer",
+        {"data": {"train": [code_set(uri="file:///x.jsonl", columns={"answer": "a..b"})]}},
+    ),
+    "data-scheme": (
+        "spec.data.train[0].uri",
+        {"data": {"train": [code_set(uri="gs://b/k.jsonl")]}},
+    ),
+    "hf-model-as-data": (
+        "spec.data.train[0].uri",
+        {"data": {"train": [code_set(uri="hf://o/n/x.jsonl", revision="a" * 40)]}},
+    ),
+    "chat-template": (
+        "spec.data.train[0].chatTemplate",
+        {"data": {"train": [dataset(chatTemplate="none")]}},
+    ),
+    "system-prompt-without-template": (
+        "spec.data.train[0].systemPrompt",
+        {"data": {"train": [dataset(chatTemplate="None", systemPrompt="Think.")]}},
+    ),
+    "long-system-prompt": (
+        "spec.data.train[0].systemPrompt",
+        {"data": {"train": [dataset(systemPrompt="x" * 8193)]}},
+    ),
+    "on-overlap": ("spec.data.onOverlap", {"data": {"train": [dataset()], "onOverlap": "Warn"}}),
+    "secret-name": (
+        "spec.data.credentialsSecret",
+        {"data": {"train": [dataset()], "credentialsSecret": "a/b"}},
     ),
     "weight": ("spec.data.train[0].weight", {"data": {"train": [dataset(weight=0)]}}),
     "claim-and-size": (

@@ -48,7 +48,8 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.DATA: "A dataset is missing, unreadable, or has a malformed row.",
     ExitCode.MODEL: "The model is missing or cannot be loaded.",
     ExitCode.CHECKPOINT: "No checkpoint may be used, or a fresh start beside some was refused.",
-    ExitCode.STORAGE: "Writing failed (disk full, read-only, gone). The last checkpoint stands.",
+    ExitCode.STORAGE: "A disk (full, read-only, gone) or a data source failed. The last checkpoint "
+    "stands.",
     ExitCode.NON_FINITE: "A loss, gradient norm or reward was not finite. No weights were changed.",
     ExitCode.NO_SIGNAL: "After all sampling rounds fewer than half the groups had a signal.",
     ExitCode.WEIGHT_SYNC: "Weights could not be published to the engines.",

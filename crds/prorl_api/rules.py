@@ -10,16 +10,9 @@ from collections.abc import Callable, Iterator
 from prorl_api.job import ProRLJobSpec
 from prorl_api.rule import Finding, Rule
 from prorl_api.rules_algorithm import ALGORITHM_RULES
+from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
-from prorl_api.spec_model import DataSet, Domain, VerifierName
 from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
-
-
-def _named_sets(spec: ProRLJobSpec) -> Iterator[tuple[str, DataSet]]:
-    for i, dataset in enumerate(spec.data.train):
-        yield f"spec.data.train[{i}]", dataset
-    for i, dataset in enumerate(spec.data.validation.sets if spec.data.validation else ()):
-        yield f"spec.data.validation.sets[{i}]", dataset
 
 
 def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -52,35 +45,6 @@ def _storage_class(spec: ProRLJobSpec) -> Iterator[Finding]:
         )
 
 
-def _scorable(dataset: DataSet) -> bool:
-    if dataset.uri.startswith("gym://"):
-        return dataset.verifier is not VerifierName.INSTRUCTION
-    if dataset.verifier is not None:
-        return dataset.verifier is not VerifierName.REASONING_GYM
-    return dataset.domain is not Domain.LOGIC
-
-
-def _verifier(prefix: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
-    def check(spec: ProRLJobSpec) -> Iterator[Finding]:
-        for path, dataset in _named_sets(spec):
-            if path.startswith(prefix) and not _scorable(dataset):
-                yield (
-                    f"{path}.verifier",
-                    "reasoning-gym scores only gym:// data, instruction only rows of files; "
-                    f"uri is {dataset.uri}",
-                )
-
-    return check
-
-
-def _set_names(spec: ProRLJobSpec) -> Iterator[Finding]:
-    seen: set[str] = set()
-    for path, dataset in _named_sets(spec):
-        if dataset.name in seen:
-            yield f"{path}.name", f"{dataset.name} is used twice; every set needs its own name"
-        seen.add(dataset.name)
-
-
 def _label_keys(role: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
     def check(spec: ProRLJobSpec) -> Iterator[Finding]:
         pod: PodSpec = getattr(spec, role).pod
@@ -91,17 +55,9 @@ def _label_keys(role: str) -> Callable[[ProRLJobSpec], Iterator[Finding]]:
     return check
 
 
-_SCORABLE_CEL = (
-    "self.uri.startsWith('gym://') ? !has(self.verifier) || self.verifier != 'instruction' : "
-    "(has(self.verifier) ? self.verifier != 'reasoning-gym' : self.domain != 'logic')"
-)
-_SCORABLE_SAY = (
-    "'reasoning-gym scores only gym:// data, instruction only rows of files; uri is ' + self.uri"
-)
-_SCORABLE_MEANING = "Verifier reasoning-gym (the default for domain logic) needs gym:// data."
-
 RULES: tuple[Rule, ...] = (
     *ALGORITHM_RULES,
+    *DATA_RULES,
     *LIFECYCLE_RULES,
     Rule(
         path="spec.rollout",
@@ -134,30 +90,6 @@ RULES: tuple[Rule, ...] = (
         say="self.storageClass + ' needs size: an existing claim has its class'",
         meaning="Needs size: an existing claim has its class.",
         check=_storage_class,
-    ),
-    Rule(
-        path="spec.data.train[]",
-        field="verifier",
-        cel=_SCORABLE_CEL,
-        say=_SCORABLE_SAY,
-        meaning=_SCORABLE_MEANING,
-        check=_verifier("spec.data.train"),
-    ),
-    Rule(
-        path="spec.data.validation.sets[]",
-        field="verifier",
-        cel=_SCORABLE_CEL,
-        say=_SCORABLE_SAY,
-        meaning=_SCORABLE_MEANING,
-        check=_verifier("spec.data.validation"),
-    ),
-    Rule(
-        path="spec.data",
-        cel="!has(self.validation) || "
-        "self.validation.sets.all(v, !self.train.exists(t, t.name == v.name))",
-        say="'a set of validation is named like one of train; every set needs its own name'",
-        meaning="Names are unique over all training and validation sets.",
-        check=_set_names,
     ),
     *(
         Rule(

@@ -27,6 +27,13 @@ class Env(StrEnum):
     """Seconds between SIGTERM and SIGKILL of this pod."""
 
 
+CREDENTIAL_KEYS = (
+    "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_REGION",
+    "AWS_ENDPOINT_URL", "HF_TOKEN", "HF_ENDPOINT",
+)  # fmt: skip
+"""Keys of a credentials Secret that become environment variables; others would let a Secret decide
+what the pod runs (PYTHONPATH, LD_PRELOAD)."""
+
 CONFIG_DIR = PurePosixPath("/etc/prorl/config")
 JOB_FILE = CONFIG_DIR / "job.json"
 """wire.JobDocument as canonical JSON, from the job's ConfigMap."""

@@ -5,15 +5,20 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from prorl_api.base import ApiModel, DnsLabel, Uri
+from prorl_api.base import ApiModel, DnsLabel, SecretName, Uri
 
 ModelUri = Annotated[
     Uri, StringConstraints(pattern=r"^(tiny://|file:///|pvc://|hf://)[A-Za-z0-9._/?=&,:+-]*$")
 ]
 DataUri = Annotated[
     Uri,
-    StringConstraints(pattern=r"^(gym://reasoning-gym/|file:///|pvc://)[A-Za-z0-9._/?=&,:+-]+$"),
+    StringConstraints(
+        pattern=r"^(gym://reasoning-gym/|file:///|pvc://|https?://|s3://|hf://datasets/)"
+        r"[A-Za-z0-9._/?=&,:+%*~@-]+$"
+    ),
 ]
+ColumnPath = Annotated[str, StringConstraints(max_length=253, pattern=r"^[^.]+(\.[^.]+)*$")]
+"""A column, or a field inside it: `reward_model.ground_truth`."""
 
 PassK = Annotated[int, Field(ge=1, le=256)]
 
@@ -25,6 +30,7 @@ class Domain(StrEnum):
     LOGIC = "logic"
     STEM = "stem"
     INSTRUCTION = "instruction"
+    CODE = "code"
 
 
 class VerifierName(StrEnum):
@@ -34,6 +40,44 @@ class VerifierName(StrEnum):
     REASONING_GYM = "reasoning-gym"
     STEM = "stem"
     INSTRUCTION = "instruction"
+    CODE = "code"
+
+
+class Layout(StrEnum):
+    """Which columns of a file are prompt and answer."""
+
+    PRORL = "prorl"
+    """`prompt` and `answer`."""
+    VERL = "verl"
+    """`prompt` and `reward_model.ground_truth`."""
+    TRL = "trl"
+    """`prompt` and `solution`."""
+
+
+class ChatTemplate(StrEnum):
+    """What happens to a prompt before the model reads it."""
+
+    AUTO = "Auto"
+    """The tokenizer's chat template where it has one."""
+    NONE = "None"
+    """Nothing: the text is continued as it is."""
+
+
+class OnOverlap(StrEnum):
+    """What happens to held-out prompts that also occur in training."""
+
+    REFUSE = "Refuse"
+    DROP = "Drop"
+
+
+class ColumnsSpec(ApiModel):
+    """Columns that are named otherwise than the layout says; dots go into objects."""
+
+    prompt: ColumnPath | None = None
+    """A text, or a list of messages with `role` and `content`."""
+    answer: ColumnPath | None = None
+    """What the verifier compares with (docs/verifiers.md); code and instruction take it as JSON
+    text too."""
 
 
 class ModelSpec(ApiModel):
@@ -55,12 +99,27 @@ class DataSet(ApiModel):
     domain: Domain
     """The task domain; rewards are reported per domain."""
     uri: DataUri
-    """`gym://reasoning-gym/DATASET?size=N&seed=N&option=value` generates items,
-    `file:///PATH.jsonl`, `file:///PATH.parquet` or `pvc://CLAIM/PATH` reads rows with the columns
-    `prompt` and `answer`."""
+    """`gym://reasoning-gym/DATASET?size=N&seed=N&option=value` generates items. Rows are read from
+    .jsonl and .parquet: `file:///PATH`, `pvc://CLAIM/PATH`, `https://HOST/PATH`, `s3://BUCKET/KEY`,
+    `hf://datasets/OWNER/NAME/PATH` (`*` in PATH stands for several files), and `http://` with a
+    sha256. docs/data.md says more."""
+    revision: Annotated[str, StringConstraints(max_length=40, pattern=r"^([0-9a-f]{40})?$")] = ""
+    """Full commit hash of an `hf://` data set, which needs one: a branch would move."""
+    sha256: Annotated[str, StringConstraints(max_length=64, pattern=r"^([0-9a-f]{64})?$")] = ""
+    """Hash of the file, checked at every start."""
+    layout: Layout = Layout.PRORL
+    """Where prompt and answer are in a row: prorl has `prompt` and `answer`, verl `prompt` and
+    `reward_model.ground_truth`, trl `prompt` and `solution`."""
+    columns: ColumnsSpec = ColumnsSpec()
+    """Other columns than those of the layout."""
+    system_prompt: Annotated[str, StringConstraints(max_length=8192)] = ""
+    """A system message before every prompt; needs a chat template."""
+    chat_template: ChatTemplate = ChatTemplate.AUTO
+    """Auto: a text becomes the message of a user where the tokenizer has a chat template. None: it
+    is continued as it is, and chats are refused."""
     verifier: VerifierName | None = None
-    """The scorer. Default: `reasoning-gym` for `gym://` and logic, `math-verify` for math, `stem`
-    and `instruction` for those. docs/verifiers.md says what each takes for an answer."""
+    """The scorer. Default: `reasoning-gym` for `gym://` and logic, `math-verify` for math, the one
+    of the domain's name for the others. docs/verifiers.md says what each takes for an answer."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Share of the prompts, relative to the other sets."""
 
@@ -94,3 +153,12 @@ class DataSpec(ApiModel):
     """Training sets, mixed by weight."""
     validation: ValidationSpec | None = None
     """Held-out evaluation; absent means none."""
+    on_overlap: OnOverlap = OnOverlap.REFUSE
+    """What happens when a held-out prompt also occurs in training: the job is refused, or the
+    prompt is left out of validation. Between two generated sets it is always left out: short tasks
+    meet by chance."""
+    credentials_secret: SecretName | None = None
+    """A Secret in the job's namespace. Of its keys AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY,
+    AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL, HF_TOKEN and HF_ENDPOINT become environment
+    variables of the coordinator; the operator never reads it. `prorl run` takes those of its own
+    environment."""

@@ -15,7 +15,8 @@ ADVICE: dict[ExitCode, str] = {
     ExitCode.DATA: "Correct the dataset that is named above.",
     ExitCode.MODEL: "Correct spec.model.uri, or make the model available there.",
     ExitCode.CHECKPOINT: "Choose another --out, use --fresh, or repair the checkpoints.",
-    ExitCode.STORAGE: "Make room or make the directory writable, then run again to resume.",
+    ExitCode.STORAGE: "Make room, make the directory writable or bring the source back, then run "
+    "again to resume.",
     ExitCode.NON_FINITE: "Lower spec.algorithm.learningRate or maxGradNorm.",
     ExitCode.NO_SIGNAL: "Choose easier or harder tasks, more samplesPerPrompt or a warmer model.",
     ExitCode.WEIGHT_SYNC: "Read the log; run again to resume from the last checkpoint.",

@@ -1,10 +1,13 @@
 """The errors that end or interrupt a run; each names the exit code it ends with."""
 
+import difflib
+from collections.abc import Sequence
 from typing import ClassVar
 
 from prorl_api.exit_codes import ExitCode
 
 MAX_CAUSE_CHARACTERS = 500
+MAX_LISTED = 12
 
 
 def one_line(error: BaseException) -> str:
@@ -15,6 +18,15 @@ def one_line(error: BaseException) -> str:
 def last_line(text: str) -> str:
     """The point of a text that quotes the traceback of another process."""
     return " ".join(text.strip().rpartition("\n")[2].split())[:MAX_CAUSE_CHARACTERS]
+
+
+def close_matches(word: str, known: Sequence[str]) -> str:
+    """The end of a sentence about an unknown word: what may have been meant, or what there is."""
+    matches = difflib.get_close_matches(word, known, n=3)
+    if matches:
+        return f"; did you mean {' or '.join(matches)}?"
+    listed = ", ".join(known[:MAX_LISTED])
+    return f" (there are: {listed})." if len(known) <= MAX_LISTED and listed else "."
 
 
 class TrainingError(Exception):
@@ -48,7 +60,7 @@ class CheckpointError(TrainingError):
 
 
 class StorageError(TrainingError):
-    """Writing failed; the last durable checkpoint stands."""
+    """Writing failed, or a data source did not answer; the last durable checkpoint stands."""
 
     exit_code = ExitCode.STORAGE
 

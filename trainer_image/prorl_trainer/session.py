@@ -80,8 +80,9 @@ class Session:
         """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
         desk, spec, status = self._desk, self._spec, self._status
         self._verifier = asyncio.create_task(start.verifier(desk.context, self._closing))
-        model_dir, tokenizer = await start.model(desk.context, self._report)
-        prompts = await asyncio.to_thread(Prompts, spec, tokenizer)
+        cache = start.data_cache(desk.context, self._report)
+        model_dir, tokenizer = await start.model(desk.context, cache)
+        prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(desk.context.job, prompts)
         checkpoint = await asyncio.to_thread(desk.store.load, start.resume_of(desk.context))
         self.state = first if checkpoint is None else start.same_run(first, checkpoint)

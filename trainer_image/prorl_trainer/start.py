@@ -14,6 +14,7 @@ from prorl_trainer import ray_driver
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
+from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.errors import CheckpointError
 from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_learner_group
@@ -51,11 +52,16 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
     return client
 
 
-async def model(context: Context, progress: Callable[[str], None]) -> tuple[Path, Any]:
+def data_cache(context: Context, progress: Callable[[str], None]) -> DataCache:
+    """Where downloaded data is kept: a later start reads the same rows, with or without network."""
+    return DataCache(context.directory / "data", progress)
+
+
+async def model(context: Context, cache: DataCache) -> tuple[Path, Any]:
     """The model's directory and its tokenizer. Raises ModelError, ConfigError."""
-    progress("Preparing the model")
+    cache.progress("Preparing the model")
     spec = context.job.spec
-    model_dir = await asyncio.to_thread(materialise, spec, context.directory / "model", progress)
+    model_dir = await asyncio.to_thread(materialise, spec, context.directory / "model", cache)
     tokenizer = await asyncio.to_thread(load_tokenizer, model_dir)
     check_context(model_dir, spec.algorithm.sampling)
     return model_dir, tokenizer
@@ -67,21 +73,28 @@ def first_state(job: JobDocument, prompts: Prompts) -> RunState:
         job_uid=job.uid,
         job_name=job.name,
         spec_hash=job.hash,
-        data_fingerprint=prompts.fingerprint,
+        data_fingerprints=prompts.fingerprints,
         library_versions={name: importlib.metadata.version(name) for name in LIBRARIES},
     )
 
 
 def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
     """The checkpoint's state. Raises CheckpointError if it was made by another run."""
-    for field in ("spec_hash", "data_fingerprint"):
-        mine, theirs = getattr(first, field), getattr(checkpoint.state, field)
-        if mine != theirs:
+    mine, theirs = first, checkpoint.state
+    if mine.spec_hash != theirs.spec_hash:
+        raise CheckpointError(
+            f"{checkpoint.directory} was made with another spec ({theirs.spec_hash[:12]}, this job "
+            f"has {mine.spec_hash[:12]}). Use another job name or claim to start afresh."
+        )
+    for name, fingerprint in sorted(mine.data_fingerprints.items()):
+        before = theirs.data_fingerprints.get(name)
+        if before != fingerprint:
             raise CheckpointError(
-                f"{checkpoint.directory} was made with another {field} ({theirs[:12]}, this job "
-                f"has {mine[:12]}). Use another job name or claim to start afresh."
+                f"{checkpoint.directory} was made with other rows of data set {name} "
+                f"({(before or 'none')[:12]}, now {fingerprint[:12]}). Bring them back as they "
+                "were, or use another job name or claim to start afresh."
             )
-    return checkpoint.state
+    return theirs
 
 
 def resume_of(context: Context) -> Resume:

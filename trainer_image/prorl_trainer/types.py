@@ -6,7 +6,7 @@ episodes are the only kind so far: one prompt, then tokens the model wrote.
 Legend: T tokens of one response. Nothing here imports torch, ray or vllm.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -233,6 +233,6 @@ class PromptSource(Protocol):
         ...
 
     @property
-    def fingerprint(self) -> str:
-        """sha256 over the rows of all sets; a checkpoint refuses another one."""
+    def fingerprints(self) -> Mapping[str, str]:
+        """sha256 over the rows of each set, by its name; a checkpoint refuses another one."""
         ...

@@ -1,7 +1,7 @@
 """Environment variables of the pods."""
 
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import Env
+from prorl_api.runtime import CREDENTIAL_KEYS, Env
 from prorl_api.spec_roles import EngineKind, Role
 
 from prorl_operator.build import names
@@ -34,6 +34,9 @@ def build_env(job: ProRLJob, slot: Slot, incarnation: int, pod_name: str) -> lis
     env: list[Manifest] = [{"name": str(k), "value": v} for k, v in values.items()]
     field = {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}
     env.append({"name": str(Env.POD_IP), "valueFrom": field})
+    secret = job.spec.data.credentials_secret
+    if secret is not None and slot.role is Role.COORDINATOR:
+        env += _credentials(secret)
     return sorted(env, key=lambda entry: str(entry["name"]))
 
 
@@ -58,6 +61,21 @@ def _home() -> dict[str, str]:
     return {"HOME": "/tmp", "USER": "prorl", "LOGNAME": "prorl", "PYTHONUNBUFFERED": "1"}
 
 
+def _needs_hub(job: ProRLJob, role: Role) -> bool:
+    data = job.spec.data
+    sets = [*data.train, *(data.validation.sets if data.validation else [])]
+    has_data = any(one.uri.startswith("hf://") for one in sets)
+    return job.spec.model.uri.startswith("hf://") or (role is Role.COORDINATOR and has_data)
+
+
+def _credentials(secret: str) -> list[Manifest]:
+    """Every key is optional: which of them a source needs, the coordinator says."""
+    return [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+        for key in CREDENTIAL_KEYS
+    ]
+
+
 def _libraries(job: ProRLJob, role: Role) -> dict[str, str]:
     values = {
         "RAY_AUTH_MODE": "token",
@@ -65,7 +83,7 @@ def _libraries(job: ProRLJob, role: Role) -> dict[str, str]:
         "TOKENIZERS_PARALLELISM": "false",
         "VLLM_NO_USAGE_STATS": "1",
     }
-    if not job.spec.model.uri.startswith("hf://"):
+    if not _needs_hub(job, role):
         values["HF_HUB_OFFLINE"] = "1"
     if gpus(job, role) == 0:
         # TorchDynamo would compile with g++, which a runtime image does not have.

@@ -178,7 +178,7 @@ def test_a_command_that_cannot_write_any_more_stops_the_run(tmp_path: Path) -> N
 def test_an_exit_code_without_a_last_word_is_explained(tmp_path: Path) -> None:
     output, _ = (process := start(tmp_path, "storage")).communicate(timeout=30)
     assert process.returncode == ExitCode.STORAGE
-    assert "Storage: Writing failed (disk full, read-only, gone)." in output
+    assert "Storage: A disk (full, read-only, gone) or a data source failed." in output
     assert "Make room" in output
 
 

@@ -1,9 +1,17 @@
 """The environment of the pods: the contract with the trainer image, role by role."""
 
 import pytest
-from controller_builders import COORDINATOR, ROLLOUT, TRAINER, UID, VERIFIER, make_job
+from controller_builders import (
+    COORDINATOR,
+    LEAST_DATA,
+    ROLLOUT,
+    TRAINER,
+    UID,
+    VERIFIER,
+    make_job,
+)
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import Env
+from prorl_api.runtime import CREDENTIAL_KEYS, Env
 from prorl_api.spec_roles import Role
 from prorl_operator.build.environment import build_env, grace_s
 from prorl_operator.build.names import Slot
@@ -98,3 +106,23 @@ def test_ray_pods_authenticate_and_a_verifier_is_no_ray_pod() -> None:
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
 def test_a_user_without_a_name_has_a_home_that_can_be_written(slot: Slot) -> None:
     assert env_of(slot)["HOME"] == "/tmp"
+
+
+def test_keys_of_the_secret_are_the_coordinators_and_no_others_are_let_in() -> None:
+    job = make_job(data={"train": [LEAST_DATA], "credentialsSecret": "keys"})
+    entries = {e["name"]: e for e in build_env(job, COORDINATOR, 1, "p")}
+    for key in CREDENTIAL_KEYS:
+        reference = entries[key]["valueFrom"]["secretKeyRef"]
+        assert reference == {"name": "keys", "key": key, "optional": True}
+    from_secrets = {name for name, e in entries.items() if "secretKeyRef" in e.get("valueFrom", {})}
+    assert from_secrets == set(CREDENTIAL_KEYS)
+    for slot in (TRAINER, ROLLOUT, VERIFIER):
+        assert not {e["name"] for e in build_env(job, slot, 1, "p")} & set(CREDENTIAL_KEYS)
+
+
+def test_only_the_coordinator_asks_the_hub_for_data() -> None:
+    rows = {"name": "a", "domain": "math", "uri": "hf://datasets/o/n/x.jsonl", "revision": "a" * 40}
+    job = make_job(data={"train": [rows]})
+    assert "HF_HUB_OFFLINE" not in env_of(COORDINATOR, job)
+    assert env_of(TRAINER, job)["HF_HUB_OFFLINE"] == env_of(ROLLOUT, job)["HF_HUB_OFFLINE"] == "1"
+    assert env_of(COORDINATOR, CPU)["HF_HUB_OFFLINE"] == "1"

@@ -60,9 +60,7 @@ class FailingFiles(Files):
 
 
 def make_state(step: int, **fields) -> RunState:
-    return RunState(
-        job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d", step=step, **fields
-    )  # fmt: skip
+    return RunState(job_uid="u", job_name="j", spec_hash="h", step=step, **fields)
 
 
 async def write_shards(directory: Path) -> ShardFiles:

@@ -19,7 +19,7 @@ SPEC = ProRLJobSpec.model_validate(
         "data": {"train": [SET], "validation": {"sets": [SET | {"name": "held-out"}]}},
     }
 )
-STATE = RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d", accuracy=0.5)
+STATE = RunState(job_uid="u", job_name="j", spec_hash="h", accuracy=0.5)
 
 
 def make_prompt(ordinal: int) -> Prompt:
@@ -46,7 +46,7 @@ class Unjudged:
 class Prompts:
     """Two held-out prompts."""
 
-    fingerprint = "d"
+    fingerprints: dict[str, str] = {}
 
     def prompt(self, ordinal: int) -> Prompt:
         raise AssertionError(f"{ordinal} is a training prompt")

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from prorl_api.job import ProRLJob, parse_job
+from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.model.tiny import build_tokenizer
 
@@ -20,7 +21,8 @@ def test_an_example_is_a_valid_job(name: str) -> None:
     assert load(name).spec.algorithm.steps > 0
 
 
-def test_the_quickstart_has_enough_held_out_prompts_and_two_resets() -> None:
+def test_the_quickstart_has_enough_held_out_prompts_and_two_resets(tmp_path: Path) -> None:
     spec = load("quickstart.yaml").spec
-    assert len(Prompts(spec, build_tokenizer()).validation()) >= 100
+    cache = DataCache(tmp_path, lambda _: None)
+    assert len(Prompts(spec, build_tokenizer(), cache).validation()) >= 100
     assert spec.algorithm.steps > 2 * spec.reference_reset.every_steps > 0

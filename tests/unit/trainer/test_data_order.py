@@ -49,6 +49,47 @@ def test_a_set_of_small_weight_is_drawn_now_and_then(
     assert shares(weights) == expected
 
 
+FIVE = [3.0, 2.0, 1.0, 1.0, 0.5]
+"""Weights of math, code, stem, logic, instruction."""
+
+
+@given(
+    sizes=st.lists(st.sampled_from([1, 2, 50, 7_000]), min_size=5, max_size=5),
+    block=st.integers(0, 10_000),
+)
+def test_five_domains_have_their_exact_shares_in_every_block_whatever_their_sizes(
+    sizes: list[int], block: int
+) -> None:
+    order = Order(1, sizes, FIVE)
+    drawn = Counter(order.place(block * BLOCK + i)[0] for i in range(BLOCK))
+    assert tuple(drawn[i] for i in range(5)) == (102, 69, 34, 34, 17)
+    assert order.shares == tuple(drawn[i] / BLOCK for i in range(5))
+
+
+@given(seed=st.integers(0, 1000), sizes=SIZES, frontier=st.integers(0, 2000))
+def test_a_run_that_resumes_at_its_frontier_sees_what_an_unbroken_one_sees(
+    seed: int, sizes: list[int], frontier: int
+) -> None:
+    weights = [float(i + 1) for i in range(len(sizes))]
+    unbroken = Order(seed, sizes, weights)
+    whole = [unbroken.place(o) for o in range(frontier + 300)]
+    resumed = Order(seed, sizes, weights)
+    assert [resumed.place(o) for o in range(frontier, frontier + 300)] == whole[frontier:]
+
+
+@pytest.mark.parametrize("weights", [[1.0, 1.0], [1.0, 9.0]])
+def test_a_tiny_set_beside_a_huge_one_is_repeated_evenly_and_the_huge_one_is_not(
+    weights: list[float],
+) -> None:
+    order = Order(0, [3, 100_000], weights)
+    places = [order.place(o) for o in range(10 * BLOCK)]
+    tiny = Counter(row for index, row in places if index == 0)
+    huge = Counter(row for index, row in places if index == 1)
+    assert set(tiny) == {0, 1, 2}
+    assert max(tiny.values()) - min(tiny.values()) <= 1
+    assert max(huge.values()) == 1
+
+
 def test_another_seed_gives_another_order() -> None:
     places = [[Order(seed, [50], [1.0]).place(i) for i in range(50)] for seed in (0, 1)]
     assert places[0] != places[1]

@@ -1,4 +1,4 @@
-"""prorl_trainer.data: what is read, and what is refused with which words."""
+"""prorl_trainer.data: which rows are read, and which are refused with which words."""
 
 import json
 from pathlib import Path
@@ -7,54 +7,35 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 import pytest
-from prorl_api.job import ProRLJobSpec
-from prorl_api.spec_model import DataSet, Domain
-from prorl_trainer.data.gym import UNSAFE, parse_gym, read_gym
-from prorl_trainer.data.rows import read_file
-from prorl_trainer.data.source import Prompts, encode, verifier_of
+from data_builders import ROWS, SPELL, make_prompts, make_set, make_spec, write_rows
+from prorl_trainer.data.rows import Rows, read_files
+from prorl_trainer.data.sets import verifier_of
 from prorl_trainer.errors import DataError
 from prorl_trainer.model.tiny import build_tokenizer
 
-SPELL = "gym://reasoning-gym/spell_backward?min_word_len=3&max_word_len=4"
 
-
-def make_spec(train: str, validation: str | None = None, max_prompt: int = 128) -> ProRLJobSpec:
-    data: dict[str, Any] = {"train": [{"name": "train", "domain": "logic", "uri": train}]}
-    if validation:
-        data["validation"] = {"sets": [{"name": "held", "domain": "logic", "uri": validation}]}
-    return ProRLJobSpec.model_validate(
-        {
-            "model": {"uri": "tiny://llama"},
-            "data": data,
-            "algorithm": {"sampling": {"maxPromptTokens": max_prompt, "maxResponseTokens": 8}},
-        }
-    )
-
-
-def make_file_spec(directory: Path, rows: list[dict[str, Any]]) -> ProRLJobSpec:
-    path = directory / "rows.jsonl"
-    path.write_text("\n".join(map(json.dumps, rows)))
-    spec = make_spec(SPELL)
-    train = spec.data.train[0].model_copy(update={"uri": f"file://{path}", "domain": Domain.MATH})
-    return spec.model_copy(update={"data": spec.data.model_copy(update={"train": [train]})})
+def read(path: Path, verifier: str = "math-verify", **fields: Any) -> Rows:
+    return read_files(make_set(f"file://{path}", **fields), verifier, [path])
 
 
 def test_reads_jsonl_and_parquet_alike(tmp_path: Path) -> None:
-    records = [{"prompt": "1+1", "answer": "2"}, {"prompt": "2+2", "answer": "4"}]
-    jsonl, parquet = tmp_path / "a.jsonl", tmp_path / "a.parquet"
-    jsonl.write_text("\n".join(map(json.dumps, records)))
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), parquet)
-    assert list(read_file("a", jsonl)) == list(read_file("a", parquet))
-    assert [row.answer for row in read_file("a", jsonl)] == ["2", "4"]
+    jsonl, parquet = (write_rows(tmp_path / name, ROWS) for name in ("a.jsonl", "a.parquet"))
+    assert list(read(jsonl)) == list(read(parquet))
+    assert [row.answer for row in read(jsonl)] == ["2", "4"]
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         pytest.param(b"", ["a.jsonl has no rows"], id="empty"),
+        pytest.param(b"\n \n", ["a.jsonl has no rows"], id="blank lines"),
         pytest.param(b'{"prompt": "p"}', ["row 1", "`answer`"], id="no answer"),
+        pytest.param(b'\n{"prompt":"p"}', ["row 2", "`answer`"], id="counts blank lines"),
+        pytest.param(b'{"prompt":"p","answers":"a"}', ["did you mean answers"], id="close match"),
+        pytest.param(b'{"prompt":"p","xy":"a"}', ["there are: prompt, xy"], id="no match"),
         pytest.param(b'{"prompt":"p","answer":"a"}\n{"pro', ["row 2", "not JSON"], id="cut off"),
         pytest.param(b'{"prompt": 7, "answer": "a"}', ["row 1", "`prompt`", "7"], id="number"),
+        pytest.param(b'{"prompt": null, "answer": "a"}', ["`prompt`", "None"], id="null"),
         pytest.param(b'{"prompt": "p", "answer": NaN}', ["row 1", "NaN"], id="not a number"),
         pytest.param(b"[" * 100_000, ["row 1", "not JSON"], id="nested too deeply"),
         pytest.param(b'{"prompt":"p","answer":{"a":1}}', ["row 1", "`answer`"], id="an object"),
@@ -73,12 +54,126 @@ def test_a_malformed_file_is_refused_by_set_row_and_column(
     path = tmp_path / "a.jsonl"
     path.write_bytes(content)
     with pytest.raises(DataError) as caught:
-        read_file("numbers", path)
+        read(path, name="numbers")
     for word in ["Dataset numbers", *words]:
         assert word in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("records", "words"),
+    [
+        ([{"prompt": "p", "answer": b"\xff"}], r"row 1, column `answer`: b'\\xff' must be a"),
+        (
+            [{"prompt": "p", "answer": 1.0}, {"prompt": "q", "answer": float("nan")}],
+            r"row 2, column `answer`: nan must be a non-empty text or a finite number",
+        ),
+        ([{"prompt": "p", "answr": 1}], r"has no column `answer`; did you mean answr"),
+        ([{"prompt": "p", "answer": None}], r"row 1, column `answer`: None must be"),
+    ],
+)
+def test_what_a_parquet_file_may_hold_but_no_answer_may_be_is_refused(
+    records: list[Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DataError, match=words):
+        read(write_rows(tmp_path / "a.parquet", records))
+
+
+def test_what_is_no_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    path.write_bytes(b"PAR1 and no more")
+    with pytest.raises(DataError, match=r"a\.parquet is no readable parquet file"):
+        read(path)
+    pyarrow.parquet.write_table(pyarrow.table({"prompt": [], "answer": []}), path)
+    with pytest.raises(DataError, match=r"a\.parquet has no rows"):
+        read(path)
+
+
+def test_a_missing_file_and_an_unknown_kind_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing\.jsonl does not exist"):
+        read(tmp_path / "nothing.jsonl")
+    with pytest.raises(DataError, match=r"a\.csv must end in \.jsonl or \.parquet"):
+        read(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("domain", "verifier"),
+    [("math", "math-verify"), ("stem", "stem"), ("instruction", "instruction"), ("code", "code")],
+)
+def test_rows_of_a_file_have_the_verifier_of_their_domain(domain: str, verifier: str) -> None:
+    assert verifier_of(make_set("file:///x.jsonl", domain=domain)) == verifier
+    assert verifier_of(make_set(SPELL, domain=domain)) == "reasoning-gym"
+
+
+VERL = {
+    "data_source": "math",
+    "prompt": [{"role": "user", "content": "1 + 1"}],
+    "ability": "math",
+    "reward_model": {"style": "rule", "ground_truth": "2"},
+    "extra_info": {"index": 0, "split": "train"},
+}
+TRL = {"prompt": [{"role": "user", "content": "1 + 1"}], "solution": "2"}
+OWN = {"q.": 0, "task": {"question text": "1 + 1"}, "gold": "2"}
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+@pytest.mark.parametrize(
+    ("record", "fields"),
+    [
+        pytest.param(ROWS[0], {}, id="prorl"),
+        pytest.param(VERL, {"layout": "verl"}, id="verl"),
+        pytest.param(TRL, {"layout": "trl"}, id="trl"),
+        pytest.param(TRL | {"prompt": "1 + 1"}, {"layout": "trl"}, id="trl text"),
+        pytest.param(
+            OWN, {"columns": {"prompt": "task.question text", "answer": "gold"}}, id="own columns"
+        ),
+        pytest.param(
+            VERL | {"label": "2"}, {"layout": "verl", "columns": {"answer": "label"}}, id="one own"
+        ),
+    ],
+)
+def test_every_layout_gives_the_same_row(
+    record: Any, fields: dict[str, Any], suffix: str, tmp_path: Path
+) -> None:
+    (row,) = read(write_rows(tmp_path / f"a.{suffix}", [record]), **fields)
+    assert row.prompt == [{"role": "user", "content": "1 + 1"}]
+    assert row.answer == "2"
+
+
+@pytest.mark.parametrize(
+    ("record", "words"),
+    [
+        (
+            VERL | {"reward_model": {"groundtruth": "2"}},
+            "`reward_model.ground_truth`; did you mean",
+        ),
+        (VERL | {"reward_model": "{}"}, "column `reward_model`: '{}' must be an object with"),
+        (ROWS[0], "has no column `reward_model`"),
+        (VERL | {"prompt": []}, "column `prompt`: [] must be a non-empty text or a list"),
+    ],
+)
+def test_what_a_layout_misses_is_named_by_its_path(record: Any, words: str, tmp_path: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        read(write_rows(tmp_path / "a.jsonl", [record]), layout="verl")
+    assert "a.jsonl row 1" in str(caught.value)
+    assert words in str(caught.value)
+
+
+def test_only_the_columns_of_the_set_are_read_from_a_parquet_file(tmp_path: Path) -> None:
+    """The types of the others may be anything, such as a map, that rows cannot hold."""
+    table = pyarrow.table(
+        {
+            "prompt": ["1 + 1"],
+            "answer": ["2"],
+            "other": pyarrow.array([[("k", 1)]], pyarrow.map_(pyarrow.string(), pyarrow.int64())),
+        }
+    )
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[0].answer == "2"
+
+
 INSTRUCTIONS = [{"id": "punctuation:no_comma", "kwargs": {}}]
+PROGRAM = {"tests": [{"input": "1 2", "output": "3"}]}
+FUNCTION = {"function": "add", "tests": [{"args": [1, {"a": None}], "expected": None}]}
 
 
 @pytest.mark.parametrize(
@@ -89,137 +184,60 @@ INSTRUCTIONS = [{"id": "punctuation:no_comma", "kwargs": {}}]
         ("instruction", INSTRUCTIONS, True), ("instruction", "5", False),
         ("instruction", [], False), ("instruction", [{"kwargs": {}}], False),
         ("math-verify", ["5"], False), ("math-verify", INSTRUCTIONS, False),
+        ("code", PROGRAM, True), ("code", FUNCTION, True), ("code", {"tests": []}, False),
+        ("code", {"tests": [{"input": "1", "output": 3}]}, False),
+        ("code", {"function": "add", **PROGRAM}, False), ("code", {"function": "a b"}, False),
+        ("code", {"tests": FUNCTION["tests"]}, False), ("code", "print(3)", False),
+        ("code", {"fn_name": "f", "inputs": ["1"], "outputs": ["1"]}, False),
+        ("code", {"inputs": ["1", "2"], "outputs": ["1"]}, False),
     ],
 )  # fmt: skip
 def test_an_answer_is_what_its_verifier_takes(
     verifier: str, answer: Any, taken: bool, tmp_path: Path
 ) -> None:
-    path = tmp_path / "a.jsonl"
-    path.write_text(json.dumps({"prompt": "p", "answer": answer}))
+    path = write_rows(tmp_path / "a.jsonl", [{"prompt": "p", "answer": answer}])
     if taken:
-        assert read_file("a", path, verifier)[0].answer == answer
+        assert read(path, verifier)[0].answer == answer
         return
     with pytest.raises(DataError, match=r"row 1, column `answer`: .* must be a"):
-        read_file("a", path, verifier)
+        read(path, verifier)
 
 
 @pytest.mark.parametrize(
-    ("domain", "verifier"),
-    [("math", "math-verify"), ("stem", "stem"), ("instruction", "instruction")],
+    ("verifier", "answer"),
+    [("code", PROGRAM), ("code", FUNCTION), ("instruction", INSTRUCTIONS)],
 )
-def test_rows_of_a_file_have_the_verifier_of_their_domain(domain: str, verifier: str) -> None:
-    dataset = DataSet.model_validate({"name": "a", "domain": domain, "uri": "file:///x.jsonl"})
-    assert verifier_of(dataset) == verifier
-    assert verifier_of(dataset.model_copy(update={"uri": SPELL})) == "reasoning-gym"
+def test_answers_with_arguments_may_be_json_text(
+    verifier: str, answer: Any, tmp_path: Path
+) -> None:
+    rows = [{"prompt": "p", "answer": json.dumps(answer)}]
+    assert read(write_rows(tmp_path / "a.parquet", rows), verifier)[0].answer == answer
+    bad = write_rows(tmp_path / "b.jsonl", [{"prompt": "p", "answer": '{"tests": [NaN]}'}])
+    with pytest.raises(DataError, match=r"column `answer`: .*NaN is not a finite number"):
+        read(bad, verifier)
 
 
-def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"nothing\.jsonl does not exist"):
-        read_file("a", tmp_path / "nothing.jsonl")
+def test_the_two_lists_of_public_code_sets_become_tests(tmp_path: Path) -> None:
+    lists = {"inputs": ["1 2", "3 4"], "outputs": ["3", "7"], "fn_name": None}
+    rows = [{"prompt": "p", "reward_model": {"ground_truth": json.dumps(lists)}}]
+    path = write_rows(tmp_path / "a.parquet", rows)
+    assert read(path, "code", layout="verl")[0].answer == {
+        "tests": [{"input": "1 2", "output": "3"}, {"input": "3 4", "output": "7"}]
+    }
 
 
-@pytest.mark.parametrize(
-    ("uri", "words"),
-    [
-        ("gym://reasoning-gym/spell_backwards", ["no dataset", "spell_backward"]),
-        ("gym://reasoning-gym/spell_backward?min_word=3", ["min_word", "min_word_len"]),
-        ("gym://reasoning-gym/spell_backward?min_word_len=x", ["min_word_len", "'x'", "int"]),
-        ("gym://reasoning-gym/spell_backward?size=0", ["size is 0"]),
-        *((f"gym://reasoning-gym/{name}", [name, "refused"]) for name in sorted(UNSAFE)),
-    ],
-)
-def test_a_wrong_gym_uri_is_refused_with_close_matches(uri: str, words: list[str]) -> None:
-    with pytest.raises(DataError) as caught:
-        parse_gym("tasks", uri)
-    for word in ["Dataset tasks", *words]:
-        assert word in str(caught.value)
-
-
-def test_options_that_make_no_sense_together_are_refused() -> None:
-    uri = "gym://reasoning-gym/spell_backward?min_word_len=9&max_word_len=3"
-    with pytest.raises(DataError, match="refuses these options of spell_backward"):
-        read_gym("tasks", parse_gym("tasks", uri))
-
-
-def test_held_out_items_never_occur_in_training() -> None:
-    spec = make_spec(f"{SPELL}&size=1000&seed=0", f"{SPELL}&size=100&seed=50000")
-    prompts = Prompts(spec, build_tokenizer())
-    trained = {prompts.prompt(i).text for i in range(1000)}
-    held_out = {p.text for p in prompts.validation()}
-    assert held_out
-    assert not trained & held_out
-    assert all(p.ordinal < 0 for p in prompts.validation())
-
-
-def test_shifted_seeds_of_one_dataset_are_refused() -> None:
-    spec = make_spec(f"{SPELL}&size=100&seed=0", f"{SPELL}&size=100&seed=99")
-    with pytest.raises(DataError, match=r"held .*overlaps training set train"):
-        Prompts(spec, build_tokenizer())
-
-
-def test_the_fingerprint_tells_other_rows_and_nothing_else() -> None:
-    tokenizer = build_tokenizer()
-    first, again, other = (
-        Prompts(make_spec(f"{SPELL}&size=50&seed={seed}"), tokenizer).fingerprint
-        for seed in (0, 0, 1)
-    )
-    assert first == again
-    assert first != other
-
-
-def test_a_prompt_over_the_limit_is_refused() -> None:
-    prompts = Prompts(make_spec(f"{SPELL}&size=50", max_prompt=10), build_tokenizer())
-    with pytest.raises(DataError, match="more than maxPromptTokens 10"):
-        prompts.prompt(0)
-
-
-def test_a_long_row_of_a_file_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
+def test_a_prompt_over_the_limit_is_refused_before_anything_is_trained(tmp_path: Path) -> None:
     rows = [{"prompt": "1+1", "answer": "2"}, {"prompt": "1+" * 600, "answer": "2"}]
+    path = write_rows(tmp_path / "a.jsonl", rows)
     with pytest.raises(DataError, match=r"row 2 has 1201 prompt tokens, more than maxPromptTokens"):
-        Prompts(make_file_spec(tmp_path, rows), build_tokenizer())
-
-
-def test_a_chat_in_which_nobody_says_anything_is_refused(tmp_path: Path) -> None:
-    rows = [{"prompt": [{"role": "user", "content": " "}], "answer": "2"}]
-    with pytest.raises(DataError, match=r"row 1, column `prompt`.* of which one is not empty"):
-        Prompts(make_file_spec(tmp_path, rows), build_tokenizer())
+        make_prompts(make_spec([make_set(f"file://{path}")]), tmp_path)
+    with pytest.raises(DataError, match=r"item 0 has .* more than maxPromptTokens 10"):
+        make_prompts(make_spec([make_set(f"{SPELL}&size=50")], max_prompt=10), tmp_path)
 
 
 def test_a_prompt_of_which_the_template_leaves_no_token_is_refused(tmp_path: Path) -> None:
     tokenizer = build_tokenizer()
     tokenizer.chat_template = "{% for m in messages if m['role'] == 'x' %}x{% endfor %}"
-    prompts = Prompts(make_file_spec(tmp_path, [{"prompt": "1+1", "answer": "2"}]), tokenizer)
+    spec = make_spec([make_set(f"file://{write_rows(tmp_path / 'a.jsonl', ROWS)}")])
     with pytest.raises(DataError, match="row 1 has no prompt tokens"):
-        prompts.prompt(0)
-
-
-def test_a_text_and_the_same_chat_give_the_same_tokens() -> None:
-    tokenizer = build_tokenizer()
-    chat = [{"role": "user", "content": "1 + 1"}]
-    assert encode(tokenizer, "1 + 1") == encode(tokenizer, chat)
-
-
-def test_bytes_of_a_parquet_file_are_no_answer(tmp_path: Path) -> None:
-    path = tmp_path / "a.parquet"
-    records = [{"prompt": "p", "answer": b"\xff"}]
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(records), path)
-    with pytest.raises(DataError, match=r"row 1, column `answer`: b'\\xff' must be a"):
-        read_file("a", path)
-
-
-def test_a_chat_that_the_template_refuses_is_named_by_its_row(tmp_path: Path) -> None:
-    tokenizer = build_tokenizer()
-    tokenizer.chat_template = (
-        "{% for m in messages %}{% if m['role'] != 'user' %}"
-        "{{ raise_exception('no system role') }}{% endif %}{% endfor %}"
-    )
-    spec = make_file_spec(
-        tmp_path, [{"prompt": [{"role": "system", "content": "s"}], "answer": "1"}]
-    )
-    with pytest.raises(DataError, match="refuses row 1: no system role"):
-        Prompts(spec, tokenizer).prompt(0)
-
-
-def test_more_items_than_can_be_looked_through_are_refused() -> None:
-    with pytest.raises(DataError, match=r"size is 10000000000, must be from 1 to 1000000"):
-        parse_gym("a", f"{SPELL}&size=10000000000")
+        make_prompts(spec, tmp_path, tokenizer)

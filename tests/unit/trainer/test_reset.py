@@ -19,7 +19,7 @@ from prorl_trainer.reference import (
 from prorl_trainer.validation import after_validation
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
-STATE = RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d")
+STATE = RunState(job_uid="u", job_name="j", spec_hash="h")
 OFF = {"enabled": False}
 
 

@@ -6,8 +6,12 @@ import pytest
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import JobDocument
+from prorl_trainer.checkpoint.manifest import Manifest
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
-from prorl_trainer.start import resume_of
+from prorl_trainer.errors import CheckpointError
+from prorl_trainer.start import resume_of, same_run
 
 TRAIN = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 
@@ -40,3 +44,35 @@ def test_a_job_that_starts_afresh_resumes_when_its_coordinator_is_replaced(
     attempt: int | None, resume: Resume, expected: Resume
 ) -> None:
     assert resume_of(make_context(attempt=attempt, resume=resume)) is expected
+
+
+def make_state(*, step: int = 0, spec: str = "h", **fingerprints: str) -> RunState:
+    return RunState(
+        job_uid="u", job_name="j", spec_hash=spec, step=step, data_fingerprints=fingerprints
+    )
+
+
+def checkpoint_of(state: RunState) -> Checkpoint:
+    manifest = Manifest(step=state.step, attempt=1, job_uid="u", created=0.0, files={})
+    return Checkpoint(directory=Path("step-7"), manifest=manifest, state=state)
+
+
+def test_a_checkpoint_of_the_same_rows_is_gone_on_from() -> None:
+    saved = make_state(step=7, sums="a", words="b")
+    assert same_run(make_state(sums="a", words="b"), checkpoint_of(saved)) is saved
+
+
+@pytest.mark.parametrize(
+    ("saved", "words"),
+    [
+        (make_state(sums="a", words="b" * 20), "step-7 was made with other rows of data set words"),
+        (make_state(sums="a", words="b" * 20), r"\(bbbbbbbbbbbb, now c\)\. Bring them back"),
+        (make_state(sums="a"), r"data set words \(none, now c\)"),
+        (make_state(spec="g", sums="a", words="c"), r"with another spec \(g, this job has h\)"),
+    ],
+)
+def test_a_checkpoint_of_other_rows_is_refused_by_the_sets_name(
+    saved: RunState, words: str
+) -> None:
+    with pytest.raises(CheckpointError, match=words):
+        same_run(make_state(sums="a", words="c"), checkpoint_of(saved))

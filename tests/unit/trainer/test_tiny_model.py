@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from prorl_api.job import ProRLJobSpec
+from prorl_trainer.data.cache import DataCache
 from prorl_trainer.errors import ModelError, StorageError
 from prorl_trainer.model.materialise import check_model, materialise
 from prorl_trainer.model.tiny import build_tokenizer, parse_tiny
@@ -22,7 +23,9 @@ def make_spec(uri: str = "tiny://llama?warmupSteps=3&warmupBatch=4") -> ProRLJob
 
 
 def build(directory: Path, spec: ProRLJobSpec | None = None) -> Path:
-    return materialise(spec or make_spec(), directory, lambda _: None)
+    return materialise(
+        spec or make_spec(), directory, DataCache(directory / "data", lambda _: None)
+    )
 
 
 def digest(directory: Path) -> str:

@@ -14,7 +14,7 @@ from prorl_trainer.types import Group, Prompt, Verdict
 from prorl_trainer.validation import after_validation, measure
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
-STATE = RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d")
+STATE = RunState(job_uid="u", job_name="j", spec_hash="h")
 
 
 @given(st.integers(1, 8).flatmap(lambda n: st.tuples(st.just(n), st.integers(0, n))), st.data())

@@ -48,8 +48,8 @@ class RunState(ApiModel):
     job_name: str
     spec_hash: str
     """canonical.spec_hash: a checkpoint of another spec is refused."""
-    data_fingerprint: str
-    """PromptSource.fingerprint: so is one of other data."""
+    data_fingerprints: dict[str, str] = {}
+    """PromptSource.fingerprints: so is one of other data."""
     step: int = Field(default=0, ge=0)
     next_ordinal: int = Field(default=0, ge=0)
     """The oldest prompt that no finished step has used up."""

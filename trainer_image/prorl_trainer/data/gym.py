@@ -1,14 +1,15 @@
 """`gym://reasoning-gym/DATASET?size=N&seed=N&option=value`: generated rows."""
 
 import dataclasses
-import difflib
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
+from prorl_api.spec_model import DataSet
 from reasoning_gym.factory import DATASETS, create_dataset
 
+from prorl_trainer.data.prompt import to_prompt
 from prorl_trainer.data.rows import Row, Rows
-from prorl_trainer.errors import DataError, one_line
+from prorl_trainer.errors import DataError, close_matches, one_line
 
 DEFAULT_SIZE = 1000
 MAX_SIZE = 1_000_000
@@ -46,7 +47,7 @@ def parse_gym(name: str, uri: str) -> GymSource:
     if dataset not in DATASETS:
         raise DataError(
             f"Dataset {name}: reasoning-gym has no dataset {dataset!r}"
-            f"{_close(dataset, list(DATASETS))}"
+            f"{close_matches(dataset, list(DATASETS))}"
         )
     if dataset in UNSAFE:
         raise DataError(
@@ -58,7 +59,9 @@ def parse_gym(name: str, uri: str) -> GymSource:
     for key, text in parse_qsl(parts.query.replace("+", "%2B"), keep_blank_values=True):
         if key not in fields:
             known = [k for k in fields if k not in ("seed", "size")]
-            raise DataError(f"Dataset {name}: {dataset} has no option {key!r}{_close(key, known)}")
+            raise DataError(
+                f"Dataset {name}: {dataset} has no option {key!r}{close_matches(key, known)}"
+            )
         default = 0 if key in ("seed", "size") else fields[key].default
         options[key] = _value(f"Dataset {name}: option {key}", text, default)
     size, seed = options.pop("size", DEFAULT_SIZE), options.pop("seed", 0)
@@ -67,7 +70,7 @@ def parse_gym(name: str, uri: str) -> GymSource:
     return GymSource(dataset=dataset, size=size, seed=seed, options=tuple(sorted(options.items())))
 
 
-def read_gym(name: str, source: GymSource) -> Rows:
+def read_gym(spec: DataSet, source: GymSource) -> Rows:
     """Generates rows on demand. Raises DataError if the options make no sense together."""
     try:
         items = create_dataset(
@@ -76,7 +79,7 @@ def read_gym(name: str, source: GymSource) -> Rows:
         items[0]
     except Exception as error:  # a hundred generators, each of which raises what it likes
         raise DataError(
-            f"Dataset {name}: reasoning-gym refuses these options of {source.dataset}: "
+            f"Dataset {spec.name}: reasoning-gym refuses these options of {source.dataset}: "
             f"{type(error).__name__} {one_line(error)}."
         ) from error
 
@@ -85,13 +88,14 @@ def read_gym(name: str, source: GymSource) -> Rows:
             entry = items[index]
         except Exception as error:  # options may suit one item and not the next
             raise DataError(
-                f"Dataset {name}: reasoning-gym cannot make item {index} of {source.dataset}: "
+                f"Dataset {spec.name}: reasoning-gym cannot make item {index} of {source.dataset}: "
                 f"{type(error).__name__} {one_line(error)}."
             ) from error
         meta = {"dataset": source.dataset, "entry": entry}
-        return Row(prompt=entry["question"], answer=entry["answer"], meta=meta)
+        prompt = to_prompt(spec, entry["question"])
+        return Row(prompt=prompt, answer=entry["answer"], meta=meta)
 
-    return Rows(source.size, get)
+    return Rows(source.size, get, lambda index: f"item {index}")
 
 
 def _value(where: str, text: str, default: Any) -> Any:
@@ -108,8 +112,3 @@ def _value(where: str, text: str, default: Any) -> Any:
         return text
     parts = text.split(",")
     return parts if isinstance(default, list) else tuple(parts)
-
-
-def _close(word: str, known: list[str]) -> str:
-    matches = difflib.get_close_matches(word, known, n=3)
-    return f"; did you mean {' or '.join(matches)}?" if matches else "."

@@ -18,21 +18,26 @@ class Order:
     def __init__(self, seed: int, sizes: Sequence[int], weights: Sequence[float]) -> None:
         self._seed = seed
         self._sizes = tuple(sizes)
-        self._shares = shares(weights)
+        self._places = shares(weights)
         self._block = lru_cache(maxsize=4)(self._make_block)
         self._epoch = lru_cache(maxsize=2 * len(sizes))(self._make_epoch)
+
+    @property
+    def shares(self) -> tuple[float, ...]:
+        """Share of each set in every block; they sum to 1."""
+        return tuple(places / BLOCK for places in self._places)
 
     def place(self, ordinal: int) -> tuple[int, int]:
         """(set, row) at this ordinal, counted from 0."""
         block, offset = divmod(ordinal, BLOCK)
         index, rank = self._block(block)[offset]
-        epoch, position = divmod(block * self._shares[index] + rank, self._sizes[index])
+        epoch, position = divmod(block * self._places[index] + rank, self._sizes[index])
         return index, self._epoch(index, epoch)[position]
 
     def _make_block(self, block: int) -> tuple[tuple[int, int], ...]:
-        order = [i for i, share in enumerate(self._shares) for _ in range(share)]
+        order = [i for i, share in enumerate(self._places) for _ in range(share)]
         random.Random(f"{self._seed}/block/{block}").shuffle(order)
-        seen = [0] * len(self._shares)
+        seen = [0] * len(self._places)
         places = []
         for index in order:
             places.append((index, seen[index]))

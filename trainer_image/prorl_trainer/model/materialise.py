@@ -17,7 +17,9 @@ from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_algorithm import SamplingSpec
 from transformers import AutoTokenizer
 
-from prorl_trainer.data.source import encode, fingerprint_of, read_rows
+from prorl_trainer.data.cache import DataCache
+from prorl_trainer.data.prompt import encode
+from prorl_trainer.data.sets import load_set
 from prorl_trainer.errors import ConfigError, ModelError, StorageError, one_line
 from prorl_trainer.model.tiny import Progress, build_tiny, parse_tiny
 
@@ -26,10 +28,11 @@ HF_FILES = ["*.safetensors", "*.json", "*.txt", "*.model", "*.jinja"]
 """Weights as safetensors only: nothing that is unpickled, no code."""
 
 
-def materialise(spec: ProRLJobSpec, directory: Path, progress: Progress) -> Path:
+def materialise(spec: ProRLJobSpec, directory: Path, cache: DataCache) -> Path:
     """The model's local directory; `directory` is filled once and reused. Raises ModelError,
     StorageError."""
     parts = urlsplit(spec.model.uri)
+    progress = cache.progress
     if parts.scheme == "file":
         return check_model(Path(parts.path))
     if parts.scheme == "pvc":
@@ -39,8 +42,10 @@ def materialise(spec: ProRLJobSpec, directory: Path, progress: Progress) -> Path
         target = directory / "hf" / name.replace("/", "--") / (spec.model.revision or "default")
         return _once(target, lambda path: _download(name, spec.model.revision, path, progress))
     settings = parse_tiny(spec.model.uri)
-    rows = [read_rows(dataset) for dataset in spec.data.train]
-    key = settings.model_dump_json() + fingerprint_of(spec.data.train, rows)
+    sets = [load_set(dataset, cache) for dataset in spec.data.train]
+    rows = [loaded.rows for loaded in sets]
+    key = settings.model_dump_json()
+    key += "".join(s.dataset.model_dump_json() + s.fingerprint for s in sets)
     name = f"tiny-{hashlib.sha256(key.encode()).hexdigest()[:16]}"
     target = tiny_cache(directory) / name
     return _once(target, lambda path: build_tiny(settings, rows, path, progress))
@@ -78,7 +83,7 @@ def load_tokenizer(model_dir: Path) -> Any:
     if tokenizer.eos_token_id is None:
         raise ModelError(f"The tokenizer in {model_dir} has no end-of-sequence token.")
     try:
-        encode(tokenizer, "?")
+        encode(tokenizer, [{"role": "user", "content": "?"}])
     except TemplateError as error:
         raise ModelError(
             f"In {model_dir} the chat template refuses a message of a user: {one_line(error)}"

@@ -21,8 +21,8 @@ from pydantic import Field, ValidationError
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
+from prorl_trainer.data.prompt import encode, prompt_text
 from prorl_trainer.data.rows import Rows
-from prorl_trainer.data.source import encode, prompt_text
 from prorl_trainer.errors import ModelError, StorageError, one_line
 
 Progress = Callable[[str], None]
