@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from prorl_api.spec_algorithm import Estimator, KlEstimator, MismatchType, Preset
+from prorl_api.spec_reset import ResetOptimizer
 
 _V2 = {
     "algorithm": {
@@ -22,6 +23,12 @@ _V2 = {
         "sampling": {"temperature": 1.0},
         "dynamicSampling": {"enabled": True},
         "lengthPenalty": {"stopProperly": {"coefficient": 0.0}},
+    },
+    "referenceReset": {
+        "everySteps": 400,
+        "klSpike": {"enabled": True},
+        "stall": {"enabled": True},
+        "optimizer": ResetOptimizer.KEEP,
     },
 }
 _V1 = {
@@ -36,6 +43,12 @@ _V1 = {
         "dynamicSampling": {"enabled": True},
         "lengthPenalty": {"stopProperly": {"coefficient": 0.0}},
     },
+    "referenceReset": {
+        "everySteps": 0,
+        "klSpike": {"enabled": False},
+        "stall": {"enabled": True},
+        "optimizer": ResetOptimizer.CLEAR,
+    },
 }
 _DAPO = {
     "algorithm": {
@@ -49,6 +62,12 @@ _DAPO = {
         "dynamicSampling": {"enabled": True},
         "lengthPenalty": {"stopProperly": {"coefficient": 1.0}, "overlong": {"factor": 1.0}},
     },
+    "referenceReset": {
+        "everySteps": 0,
+        "klSpike": {"enabled": False},
+        "stall": {"enabled": False},
+        "optimizer": ResetOptimizer.KEEP,
+    },
 }
 _GRPO = {
     "algorithm": {
@@ -61,6 +80,12 @@ _GRPO = {
         "sampling": {"temperature": 1.0},
         "dynamicSampling": {"enabled": False},
         "lengthPenalty": {"stopProperly": {"coefficient": 1.0}},
+    },
+    "referenceReset": {
+        "everySteps": 0,
+        "klSpike": {"enabled": False},
+        "stall": {"enabled": False},
+        "optimizer": ResetOptimizer.KEEP,
     },
 }
 PRESETS: Mapping[Preset, Mapping[str, Any]] = {

@@ -11,6 +11,7 @@ from prorl_api.crd import build_schema
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
 from prorl_api.spec_algorithm import Estimator, KlEstimator, Preset
+from prorl_api.spec_reset import ResetOptimizer
 from prorl_api.wire import JobDocument
 
 
@@ -56,6 +57,12 @@ def test_grpo_is_grpo() -> None:
     assert (algorithm.kl.estimator, algorithm.kl.coefficient) == (KlEstimator.K3, 0.04)
     assert (algorithm.clip.low, algorithm.clip.high) == (0.2, 0.2)
     assert not algorithm.dynamic_sampling.enabled
+
+
+def test_prorl_v1_resets_on_a_stall_only_and_clears_the_optimizer() -> None:
+    reset = spec_of(preset="prorl-v1").reference_reset
+    assert (reset.every_steps, reset.kl_spike.enabled, reset.stall.enabled) == (0, False, True)
+    assert reset.optimizer is ResetOptimizer.CLEAR
 
 
 def test_what_the_manifest_says_wins_down_to_the_leaf() -> None:

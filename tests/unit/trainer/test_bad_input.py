@@ -23,7 +23,7 @@ def spec(**fields: Any) -> AlgorithmSpec:
 class Prompts:
     """Prompt n is asked for by ordinal."""
 
-    fingerprint = "d"
+    fingerprints: dict[str, str] = {}
 
     def prompt(self, ordinal: int) -> Prompt:
         return Prompt(
