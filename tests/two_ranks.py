@@ -19,10 +19,12 @@ ROOT = Path(__file__).parents[1]
 Plan = list[tuple[str, tuple[Any, ...]]]
 
 
-def rank_settings(model_dir: Path, rank: int, world_size: int, port: int) -> RankSettings:
+def rank_settings(
+    model_dir: Path, rank: int, world_size: int, port: int, **options: Any
+) -> RankSettings:
     return RankSettings(
         rank=rank, world_size=world_size, master_address="127.0.0.1", master_port=port,
-        model_dir=str(model_dir), seed=0, device="cpu",
+        model_dir=str(model_dir), seed=0, device="cpu", **options,
     )  # fmt: skip
 
 
@@ -32,13 +34,17 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def run_one(model_dir: Path, plan: Plan) -> list[Any]:
-    """Results of the plan on one rank, in this process."""
-    return Recording(rank_settings(model_dir, 0, 1, 0)).perform(plan)
+def run_one(model_dir: Path, plan: Plan, **options: Any) -> list[Any]:
+    """Results of the plan on one rank, in this process. Options: of RankSettings."""
+    learner = Recording(rank_settings(model_dir, 0, 1, 0, **options))
+    try:
+        return learner.perform(plan)
+    finally:
+        learner.close()
 
 
-def run_two(model_dir: Path, plan: Plan, directory: Path) -> list[list[Any]]:
-    """Results of the plan on each of two new processes."""
+def run_two(model_dir: Path, plan: Plan, directory: Path, **options: Any) -> list[list[Any]]:
+    """Results of the plan on each of two new processes. Options: of RankSettings."""
     port = free_port()
     paths = [directory / f"result-{rank}.pt" for rank in range(2)]
     processes = []
@@ -49,7 +55,7 @@ def run_two(model_dir: Path, plan: Plan, directory: Path) -> list[list[Any]]:
             env={"PYTHONPATH": f"{ROOT / 'trainer_image'}:{ROOT / 'crds'}"},
         )
         assert process.stdin is not None
-        settings = rank_settings(model_dir, rank, 2, port)
+        settings = rank_settings(model_dir, rank, 2, port, **options)
         process.stdin.write(pickle.dumps((settings, plan, str(path))))
         process.stdin.close()
         processes.append(process)

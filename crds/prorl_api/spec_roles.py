@@ -77,13 +77,31 @@ class CoordinatorSpec(ApiModel):
     pod: PodSpec = PodSpec(resources=Resources(cpu="500m", memory="4Gi"))
 
 
+class Precision(StrEnum):
+    """What the forward and backward passes of the learners compute in."""
+
+    FP32 = "fp32"
+    BF16 = "bf16"
+
+
 class TrainerSpec(ApiModel):
     """The learners: FSDP2 over replicas x max(1, gpusPerReplica) ranks."""
 
     replicas: Annotated[int, Field(ge=1, le=512)] = 1
     gpus_per_replica: Annotated[int, Field(ge=0, le=16)] = 0
     """GPUs (and ranks) per trainer pod; 0 trains one rank on the CPU."""
+    precision: Precision | None = None
+    """bf16: computes in bf16; weights, optimizer, gradients, checkpoints, log-probs and loss stay
+    fp32. fp32: all in fp32. Absent means bf16 on GPUs and fp32 on the CPU."""
+    activation_checkpointing: bool = False
+    """Keeps only the input of each decoder layer for the backward pass, which computes the layer
+    again: less memory for about a third more time, and the same gradients."""
     pod: PodSpec = PodSpec(resources=Resources(cpu="1", memory="8Gi"))
+
+    @property
+    def compute_precision(self) -> Precision:
+        """The precision in force."""
+        return self.precision or (Precision.BF16 if self.gpus_per_replica else Precision.FP32)
 
 
 class RolloutSpec(ApiModel):

@@ -160,5 +160,7 @@ async def learners(context: Context, model_dir: Path) -> RayLearnerGroup:
             gpus_per_rank=min(1, spec.trainer.gpus_per_replica),
             seed=spec.algorithm.seed,
             in_cluster=not context.local,
+            precision=spec.trainer.compute_precision,
+            activation_checkpointing=spec.trainer.activation_checkpointing,
         )
     )

@@ -9,6 +9,7 @@ from typing import Any
 
 import ray
 from prorl_api import runtime
+from prorl_api.spec_roles import Precision
 from ray.exceptions import RayActorError, RayTaskError
 
 from prorl_trainer.errors import TrainerLostError, TrainingError
@@ -40,6 +41,8 @@ class GroupSettings:
     seed: int
     in_cluster: bool
     """Pods have an address each, so ports are fixed; on one machine they are free ones."""
+    precision: Precision = Precision.FP32
+    activation_checkpointing: bool = False
 
 
 class LearnerActor:
@@ -210,6 +213,8 @@ async def _start(group: RayLearnerGroup, actors: list[Any], settings: GroupSetti
                 model_dir=str(settings.model_dir),
                 seed=settings.seed,
                 device="cuda" if settings.gpus_per_rank else "cpu",
+                precision=settings.precision,
+                activation_checkpointing=settings.activation_checkpointing,
             ),
             settings.gpus_per_rank,
         )

@@ -9,12 +9,14 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
+from prorl_api.spec_roles import Precision
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from prorl_trainer.errors import ConfigError, WeightSyncError
 from prorl_trainer.learn.digest import digest
-from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy, shard
+from prorl_trainer.learn.layout import checkpoint_activations, shard
+from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy
 from prorl_trainer.learn.shards import read_shards, write_shards
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import WeightSender
@@ -35,6 +37,8 @@ class RankSettings:
     seed: int
     device: str
     """`cpu`, or `cuda` for the GPU that Ray has made visible."""
+    precision: Precision = Precision.FP32
+    activation_checkpointing: bool = False
 
 
 class DistributedRanks:
@@ -75,8 +79,10 @@ class Learner:
         model_dir = Path(settings.model_dir)
         self._policy = load_policy(model_dir, self._device)
         self._reference = load_policy(model_dir, self._device).requires_grad_(False).eval()
-        shard(self._policy, settings.world_size, self._device)
-        shard(self._reference, settings.world_size, self._device)
+        if settings.activation_checkpointing:
+            checkpoint_activations(self._policy)
+        for model in (self._policy, self._reference):
+            shard(model, settings.world_size, self._device, settings.precision)
         self._optimizer = make_optimizer(self._policy)
         self._networks = Networks(
             policy=self._policy, reference=self._reference, optimizer=self._optimizer
@@ -85,10 +91,14 @@ class Learner:
 
     def _join(self) -> None:
         s = self._settings
+        backends = "cpu:gloo" if s.device == "cpu" else "cpu:gloo,cuda:nccl"
         if s.world_size == 1:
+            if s.precision is Precision.BF16 and not dist.is_initialized():
+                # FSDP wants a process group, even of one.
+                dist.init_process_group(backends, store=dist.HashStore(), rank=0, world_size=1)
             return
         dist.init_process_group(
-            "cpu:gloo" if s.device == "cpu" else "cpu:gloo,cuda:nccl",
+            backends,
             init_method=f"tcp://{s.master_address}:{s.master_port}",
             rank=s.rank,
             world_size=s.world_size,

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.distributed.device_mesh import init_device_mesh
-from torch.distributed.fsdp import fully_shard
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
@@ -121,18 +119,6 @@ def check_policy(policy: Policy, device: torch.device) -> None:
             f"{type(policy.hf).__name__} is not supported: packed log-probs differ from the "
             f"model's own by {difference:.2e}, more than {CHECK_TOLERANCE}."
         )
-
-
-def shard(policy: Policy, world_size: int, device: torch.device) -> None:
-    """FSDP2 over all ranks, layer by layer; nothing to do for one rank."""
-    if world_size == 1:
-        return
-    mesh = init_device_mesh(device.type, (world_size,))
-    for layer in policy.hf.model.layers:
-        fully_shard(layer, mesh=mesh)
-    # By default the root stays gathered after a forward without backward, and parameters() then
-    # yields whole tensors in place of shards.
-    fully_shard(policy, mesh=mesh, reshard_after_forward=True)
 
 
 def full(tensor: Tensor) -> Tensor:
