@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM
 
 from prorl_trainer.algo.entropy import logprobs_and_entropy
 from prorl_trainer.errors import ModelError, one_line
+from prorl_trainer.learn.attention import check_kernel, find_packing, use_packed_attention
 
 VOCABULARY_CHUNK = 256
 """Rows of logits that exist at once; the "auto" heuristic of torch is slow at small D."""
@@ -59,6 +60,7 @@ class Policy(nn.Module):
             position_ids=position_ids[None],
             attention_mask=None,
             use_cache=False,
+            packing=find_packing(position_ids),
         )
         hidden = out.last_hidden_state[0].index_select(0, predict_index).float() / temperature
         weight = self.hf.lm_head.weight.float()
@@ -92,27 +94,31 @@ def load_policy(model_dir: Path, device: torch.device) -> Policy:
         )
     policy = Policy(hf).to(device).eval()
     check_policy(policy, device)
+    if device.type == "cuda":
+        check_kernel(device)
     return policy
 
 
 @torch.no_grad()
 def check_policy(policy: Policy, device: torch.device) -> None:
-    """Raises ModelError unless two packed sequences get the log-probs that the model itself gives
-    to each alone: catches heads with a bias, a scale or a soft cap, and leaks between sequences."""
+    """Gives the model the attention for packed sequences. Raises ModelError unless two of them then
+    get the log-probs that the model itself, with its own attention, gives to each alone: catches
+    heads with a bias, a scale or a soft cap, and leaks between sequences."""
     if not (hasattr(policy.hf, "model") and hasattr(policy.hf, "lm_head")):
         raise ModelError(
             f"{type(policy.hf).__name__} is not supported: it has no `model` and `lm_head`."
         )
     vocabulary = policy.hf.lm_head.weight.shape[0]
     parts = [(torch.arange(n, device=device) * 7 + 3) % vocabulary for n in (5, 4)]
-    ids = torch.cat(parts)
-    positions = torch.cat([torch.arange(len(part), device=device) for part in parts])
-    predict = torch.tensor([0, 1, 2, 3, 5, 6, 7], device=device)
-    packed = policy(ids, positions, predict, ids[predict + 1], 1.0).logprobs
     alone = []
     for part in parts:
         logits = policy.hf(input_ids=part[None], use_cache=False).logits[0, :-1].float()
         alone.append(torch.log_softmax(logits, -1).gather(1, part[1:, None])[:, 0])
+    use_packed_attention(policy.hf)
+    ids = torch.cat(parts)
+    positions = torch.cat([torch.arange(len(part), device=device) for part in parts])
+    predict = torch.tensor([0, 1, 2, 3, 5, 6, 7], device=device)
+    packed = policy(ids, positions, predict, ids[predict + 1], 1.0).logprobs
     difference = float((packed - torch.cat(alone)).abs().max())
     if not difference <= CHECK_TOLERANCE:
         raise ModelError(
