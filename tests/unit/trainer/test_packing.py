@@ -120,3 +120,30 @@ def test_groups_that_lost_members_stay_whole() -> None:
     batch = TrainingBatch(step=1, sequences=whole.sequences[2:])
     parts = split_updates(batch, 4)
     assert [len(part) for part in parts] == [1, 3, 3, 3]
+
+
+def sizes(packed: list[list[Microbatch]]) -> list[int]:
+    return [len(m.input_ids) for rank in packed for m in rank]
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 8])
+def test_microbatches_of_all_ranks_are_equally_large(world_size: int) -> None:
+    """Log-normal lengths, as those of responses are; first fit alone leaves the last ones small."""
+    rng = random.Random(0)
+    lengths = [(8, min(400, max(2, round(rng.lognormvariate(3.7, 0.9))))) for _ in range(96)]
+    found = sizes(pack_all(sequences_of(lengths), world_size=world_size, max_tokens=640))
+    assert max(found) / (sum(found) / len(found)) <= 1.05
+    assert max(found) <= 640
+
+
+@given(LENGTHS, st.integers(1, 4), st.integers(1, 40))
+def test_evening_out_costs_no_pass_that_first_fit_does_not_need(
+    lengths: list[tuple[int, int]], world_size: int, max_tokens: int
+) -> None:
+    room: list[int] = []
+    for need in sorted((p + r for p, r in lengths), reverse=True):
+        slot = next((i for i, free in enumerate(room) if free >= need), len(room))
+        room[slot:slot] = [max_tokens] if slot == len(room) else []
+        room[slot] -= need
+    packed = pack_all(sequences_of(lengths), world_size=world_size, max_tokens=max_tokens)
+    assert len(packed[0]) == -(-len(room) // world_size)

@@ -4,6 +4,7 @@ Legend: T packed tokens of a microbatch, M response tokens in it, S sequences.
 """
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,29 +49,50 @@ def pack_rank(
 ) -> list[Microbatch]:
     """The microbatches of one rank. All ranks get equally many, because every pass is a collective:
     a rank that has fewer repeats a sequence with an empty mask."""
-    shares = [sequences[r::world_size] for r in range(world_size)]
-    bins = [_fill(share, max_tokens) for share in shares]
-    wanted = max(len(b) for b in bins)
-    mine = [_pack(members) for members in bins[rank]]
+    bins = _fill(sequences, max_tokens, world_size)
+    mine = [_pack([sequences[i] for i in members]) for members in bins[rank::world_size]]
     filler = _pack([sequences[0]], masked=True)
-    return mine + [filler] * (wanted - len(mine))
+    return mine + [filler] * (math.ceil(len(bins) / world_size) - len(mine))
 
 
-def _fill(sequences: Sequence[TrainingSequence], max_tokens: int) -> list[list[TrainingSequence]]:
-    """First fit in order of falling length; a sequence over the budget gets its own microbatch."""
-    order = sorted(range(len(sequences)), key=lambda i: (-_length(sequences[i]), i))
+def _fill(
+    sequences: Sequence[TrainingSequence], max_tokens: int, world_size: int
+) -> list[list[int]]:
+    """Members of every microbatch, in order. As few microbatches as first fit finds, up to a whole
+    number per rank, and equally large ones if the budget lets them be: a rank that is done early
+    waits. A sequence over the budget gets its own microbatch."""
+    lengths = [_length(s) for s in sequences]
+    order = sorted(range(len(lengths)), key=lambda i: (-lengths[i], i))
+    fitted = _first_fit(lengths, order, max_tokens)
+    count = min(math.ceil(len(fitted) / world_size) * world_size, len(lengths))
+    even = _even(lengths, order, count)
+    fits = all(len(b) == 1 or sum(lengths[i] for i in b) <= max_tokens for b in even)
+    return [sorted(members) for members in (even if fits else fitted)]
+
+
+def _first_fit(lengths: Sequence[int], order: Sequence[int], max_tokens: int) -> list[list[int]]:
+    """Each sequence in the first microbatch that has room."""
     bins: list[list[int]] = []
     room: list[int] = []
     for index in order:
-        need = _length(sequences[index])
-        slot = next((b for b, free in enumerate(room) if free >= need), None)
-        if slot is None:
+        slot = next((b for b, free in enumerate(room) if free >= lengths[index]), len(bins))
+        if slot == len(bins):
             bins.append([])
             room.append(max_tokens)
-            slot = len(bins) - 1
         bins[slot].append(index)
-        room[slot] -= need
-    return [[sequences[i] for i in sorted(members)] for members in bins]
+        room[slot] -= lengths[index]
+    return bins
+
+
+def _even(lengths: Sequence[int], order: Sequence[int], count: int) -> list[list[int]]:
+    """Each sequence in the microbatch that has the fewest tokens so far."""
+    bins: list[list[int]] = [[] for _ in range(count)]
+    load = [0] * count
+    for index in order:
+        slot = load.index(min(load))
+        bins[slot].append(index)
+        load[slot] += lengths[index]
+    return bins
 
 
 def _length(sequence: TrainingSequence) -> int:
