@@ -1,4 +1,5 @@
-"""Completions with known verdicts, through the scorers as a worker calls them."""
+"""Completions with known verdicts, through the scorers as a worker calls them; code, which needs a
+sandbox, is judged in tests/integration."""
 
 import json
 from collections import Counter
@@ -33,7 +34,7 @@ def test_every_golden_verdict_is_given(name: str) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize("name", VERIFIERS)
+@pytest.mark.parametrize("name", make.SETS)
 def test_a_golden_file_is_large_enough_and_what_its_script_writes(name: str) -> None:
     cases = read(name)
     counts = Counter(case["score"] >= 1.0 for case in cases)

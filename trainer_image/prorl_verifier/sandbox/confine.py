@@ -40,6 +40,11 @@ def hide() -> None:
     _prctl("not dumpable", _PR_SET_DUMPABLE, 0)
 
 
+def end_with_parent() -> None:
+    """SIGKILL for this process when the one that started it ends."""
+    _prctl("end with the parent", _PR_SET_PDEATHSIG, _SIGKILL)
+
+
 def enclose(level: Isolation) -> None:
     """What all programs share: namespaces, no new privileges, Landlock."""
     if level >= Isolation.NAMESPACES:
@@ -53,7 +58,7 @@ def enclose(level: Isolation) -> None:
 def lock(limits: dict[int, int]) -> None:
     """The last step, of a process that will never fork: hard limits, no capabilities, the system
     call filter. `limits` are values by resource.RLIMIT_*."""
-    _prctl("end with the parent", _PR_SET_PDEATHSIG, _SIGKILL)
+    end_with_parent()
     for kind, value in limits.items():
         resource.setrlimit(kind, (value, value))
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)

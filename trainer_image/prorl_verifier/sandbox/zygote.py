@@ -46,6 +46,7 @@ def main() -> None:
         # The PID namespace begins with the next process and ends with it.
         _, status = os.waitpid(first, 0)
         sys.exit(os.waitstatus_to_exitcode(status))
+    confine.end_with_parent()
     gc.freeze()
     _serve(socket.socket(fileno=COMMANDS), null)
 
@@ -61,9 +62,11 @@ def _serve(commands: socket.socket, null: int) -> None:
             _become_program(descriptors, limits, null)
         for descriptor in descriptors:
             os.close(descriptor)
-        commands.recv(1)  # the worker has seen enough, or has died
+        has_worker = commands.recv(1)  # it has seen enough, or has died
         os.kill(process, signal.SIGKILL)
         _, status, usage = os.wait4(process, 0)
+        if not has_worker:
+            return
         seconds = usage.ru_utime + usage.ru_stime
         commands.sendall(json.dumps({"status": status, "cpu_s": seconds}).encode() + b"\n")
 
