@@ -204,12 +204,48 @@ async def program_below(worker: psutil.Process) -> psutil.Process:
 
 
 @asynccontextmanager
-async def code_pool(timeout_s: float) -> AsyncIterator[WorkerPool]:
-    crew = code_crew(STRONGEST, workers=1, timeout_s=timeout_s)
+async def code_pool(timeout_s: float, level: Isolation = STRONGEST) -> AsyncIterator[WorkerPool]:
+    crew = code_crew(level, workers=1, timeout_s=timeout_s)
     pool = WorkerPool(crew, max_queue=10, metrics=Metrics())
     pool.open()
     yield pool
     await pool.close()
+
+
+@pytest.mark.parametrize("level", LEVELS, ids=lambda level: level.word)
+async def test_no_process_of_the_service_can_be_read(level: Isolation) -> None:
+    program = """
+        import os
+
+        def readable():
+            try:
+                processes = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+            except OSError:
+                return "nothing is seen"
+            ours = [pid for pid in processes if pid != os.getpid() and is_ours(pid)]
+            return [pid for pid in ours if has_memory(pid)] if len(ours) > 1 else "too few"
+
+        def is_ours(pid):
+            try:
+                words = open(f"/proc/{pid}/cmdline").read()
+                return "prorl_verifier.code_worker" in words or "prorl_verifier.sandbox" in words
+            except OSError:
+                return False
+
+        def has_memory(pid):
+            try:
+                return open(f"/proc/{pid}/mem", "rb") is not None
+            except OSError:
+                return False
+    """
+    completion = f"```python\n{textwrap.dedent(program)}\n```"
+    expected = [] if level is Isolation.SECCOMP else "nothing is seen"
+    answer = {"function": "readable", "tests": [{"args": [], "expected": expected}]}
+    async with code_pool(timeout_s=10.0, level=level) as pool:
+        (verdict,) = await pool.verify(
+            [Item(id="a", verifier="code", completion=completion, answer=answer)]
+        )
+    assert verdict.outcome == PASS, verdict
 
 
 @pytest.mark.timeout(120)

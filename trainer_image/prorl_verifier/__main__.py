@@ -25,7 +25,8 @@ CONFIG, UNAUTHORIZED = 10, 20
 """prorl_api.exit_codes has the meaning of them."""
 
 
-def _parser() -> argparse.ArgumentParser:
+def build_parser() -> argparse.ArgumentParser:
+    """The flags that a pod's command and local mode give."""
     parser = argparse.ArgumentParser(prog="python -m prorl_verifier", description=__doc__)
     default = os.environ.get
     parser.add_argument("--host", default=default("PRORL_VERIFIER_HOST", "0.0.0.0"))
@@ -107,7 +108,7 @@ def _isolation(minimum: Isolation) -> Isolation:
 
 def main() -> None:
     """Exits with 0 after a drain, 10 where programs cannot be confined, 20 for a missing token."""
-    arguments = _parser().parse_args()
+    arguments = build_parser().parse_args()
     confine.hide()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     token = None

@@ -9,7 +9,7 @@ THINK_BEGIN, THINK_END = "<think>", "</think>"
 ANSWER_BEGIN, ANSWER_END = "<answer>", "</answer>"
 BOXED = "\\boxed{"
 BRACE = re.compile(r"[{}]")
-FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})[ \t]*([^`\s]*)[^`\n]*$", re.MULTILINE)
+FENCE = re.compile(r"^ {0,3}(`{3,}|~{3,})(.*)$", re.MULTILINE)
 PYTHON_TAGS = ("", "python", "python3", "py")
 
 
@@ -70,12 +70,14 @@ def fenced_program(completion: str) -> str | None:
     """Content of the last closed fence (``` or ~~~) after thinking whose tag is Python's or absent;
     None without one. A fence ends with a line of at least as many of the same characters."""
     text = after_thinking(completion)
-    program, opened = None, None
+    program, opened, tag = None, None, ""
     for fence in FENCE.finditer(text):
+        marks, words = fence[1], fence[2].split(maxsplit=1)
         if opened is None:
-            opened = fence
-        elif fence[1].startswith(opened[1]) and not fence[0].strip(" \t\r" + fence[1][0]):
-            if opened[2].lower() in PYTHON_TAGS:
+            if "`" not in fence[2] or marks[0] == "~":  # else it is code within a line
+                opened, tag = fence, words[0].lower() if words else ""
+        elif marks.startswith(opened[1]) and not words:
+            if tag in PYTHON_TAGS:
                 program = text[opened.end() + 1 : fence.start()]
             opened = None
     return program

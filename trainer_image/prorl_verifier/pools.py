@@ -3,7 +3,7 @@
 import asyncio
 
 from prorl_verifier.pool import MEMORY_WORDS, Crew, WorkerPool
-from prorl_verifier.sandbox.budget import PATIENCE
+from prorl_verifier.sandbox.budget import patience_s
 from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.wire import INFRA_ERROR, Item, Verdict
 
@@ -17,7 +17,7 @@ def code_crew(isolation: Isolation, *, workers: int, timeout_s: float) -> Crew:
     words = [*MEMORY_WORDS, str(int(isolation)), str(timeout_s)]
     return Crew(
         workers=workers,
-        timeout_s=PATIENCE * timeout_s + SLACK_S,
+        timeout_s=patience_s(timeout_s) + SLACK_S,
         command=("prorl_verifier.code_worker", *words),
         late_outcome=INFRA_ERROR,
     )

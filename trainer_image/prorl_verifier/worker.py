@@ -15,6 +15,7 @@ from typing import Any, TextIO
 from prorl_verifier.domains import instruction, logic, stem
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
+from prorl_verifier.sandbox import confine
 from prorl_verifier.sandbox.budget import Overloaded
 from prorl_verifier.sandbox.session import SandboxError
 
@@ -80,6 +81,7 @@ def main() -> None:
     import reasoning_gym  # noqa: F401 - paid for once, before the limits
 
     del math_verify
+    confine.hide()
     verdicts = own_stdout()
     limit_self(int(sys.argv[1]))
     answer_items(SCORERS, verdicts)

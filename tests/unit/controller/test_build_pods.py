@@ -121,6 +121,7 @@ def test_a_verifier_is_told_its_port_its_limit_and_where_its_token_is() -> None:
     flags = dict(zip(words[3::2], words[4::2], strict=True))
     assert flags["--port"] == "8000"
     assert flags["--timeout-seconds"] == "33"
+    assert flags["--minimum-isolation"] == "seccomp"
     assert flags["--token-file"] == "/etc/prorl/tokens/verifier"
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": 8000}
 

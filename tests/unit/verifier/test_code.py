@@ -41,6 +41,12 @@ A, B = "print(1)\n", "print(2)\n"
         (f"<think>```python\n{A}```", None),
         ("", None),
         ("```" * 1000, None),
+        (f"```a`b\n{A}```\n", None),
+        (f"~~~ python `x`\n{A}~~~", A),
+        ("```" + "a" * 300_000 + "`", None),
+        ("```" + " " * 300_000 + "`", None),
+        ("`" * 300_000 + "\n" + "`" * 299_999, None),
+        ("```\n" * 100_001, ""),
     ],
 )
 def test_the_last_closed_block_of_python_after_thinking_is_the_program(

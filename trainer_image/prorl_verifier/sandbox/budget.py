@@ -4,8 +4,12 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE = 5
-"""A node that has not given a program its time within so many times the limit is overloaded."""
+PATIENCE, PATIENCE_S = 5, 30.0
+
+
+def patience_s(limit_s: float) -> float:
+    """A node that has not given a program its time within so many seconds is overloaded."""
+    return PATIENCE * limit_s + PATIENCE_S
 
 
 class Overloaded(RuntimeError):
@@ -40,7 +44,7 @@ class Budget:
         self._process = 0
         self._begin = 0.0
         self._waited_s = 0.0
-        self._give_up = clock() + PATIENCE * limit_s
+        self._give_up = clock() + patience_s(limit_s)
 
     def start(self, process: int) -> None:
         """From now on the time of this process counts."""
@@ -65,5 +69,6 @@ class Budget:
         """Raises Overloaded."""
         left = self.limit_s - self.used_s
         if left > 0 and self._clock() > self._give_up:
-            raise Overloaded(f"{self.used_s:.1f} s of {PATIENCE * self.limit_s:g} s were given")
+            passed = patience_s(self.limit_s)
+            raise Overloaded(f"of {passed:g} s the node has given it {self.used_s:.1f} s only")
         return left

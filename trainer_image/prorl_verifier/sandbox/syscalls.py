@@ -1,6 +1,7 @@
 """The system calls of a confined program, as a classic BPF filter for seccomp (x86-64).
 
-An allow-list: what is not named fails with EPERM, another architecture or the x32 ABI kills.
+An allow-list: what is not named, the x32 ABI included, fails with EPERM; a call of another
+architecture kills.
 Numbers are those of asm/unistd_64.h.
 """
 
@@ -21,7 +22,7 @@ ALLOWED = {
     "clock_nanosleep": 230, "exit_group": 231, "epoll_wait": 232, "epoll_ctl": 233,
     "newfstatat": 262, "readlinkat": 267, "faccessat": 269, "pselect6": 270, "ppoll": 271,
     "set_robust_list": 273, "epoll_pwait": 281, "eventfd2": 290, "epoll_create1": 291,
-    "dup3": 292, "pipe2": 293, "getrandom": 318, "membarrier": 324, "rseq": 334,
+    "dup3": 292, "pipe2": 293, "getrandom": 318, "rseq": 334,
 }  # fmt: skip
 """What an interpreter with threads needs and what reaches nothing outside the process."""
 
