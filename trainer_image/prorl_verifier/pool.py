@@ -210,6 +210,8 @@ async def kill_group(process: asyncio.subprocess.Process) -> None:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:
         log.debug("worker %d has ended already", process.pid)
+    if process.stdin is not None:
+        process.stdin.close()
     await process.wait()
 
 
