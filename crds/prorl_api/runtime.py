@@ -43,8 +43,8 @@ RAY_TOKEN_FILE = TOKEN_DIR / "ray"
 VERIFIER_TOKEN_FILE = TOKEN_DIR / "verifier"
 STORAGE_DIR = PurePosixPath("/var/lib/prorl/storage")
 """The checkpoint claim: read-write for coordinator and trainer, read-only for rollout. A job
-writes only below STORAGE_DIR/NAME: checkpoints/, model/ (the materialised initial model),
-metrics.jsonl, tensorboard/."""
+writes only below STORAGE_DIR/NAME: checkpoints/, model/ (the materialised initial model), data/
+(downloaded data sets), metrics.jsonl, tensorboard/."""
 MODEL_CLAIM_DIR = PurePosixPath("/var/lib/prorl/model-claim")
 """Where the claim of a pvc:// model is mounted, read-only."""
 DATA_CLAIM_DIR = PurePosixPath("/var/lib/prorl/data-claims")

@@ -21,7 +21,7 @@ class Context:
     local: bool
     job: JobDocument
     directory: Path
-    """The job's own directory: checkpoints/, model/, metrics.jsonl, tensorboard/ are below it."""
+    """The job's own directory, with checkpoints/, model/, data/, metrics.jsonl and tensorboard/."""
     attempt: int | None
     """Incarnation number given by the operator; None: count on from the checkpoints."""
     host: str

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
+from prorl_api.runtime import CREDENTIAL_KEYS
 from prorl_api.spec_roles import VerifierSpec
 
 from prorl_trainer.checkpoint.files import storage_errors
@@ -56,6 +57,7 @@ class LocalVerifier:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
+                env={k: v for k, v in os.environ.items() if k not in CREDENTIAL_KEYS},
             )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

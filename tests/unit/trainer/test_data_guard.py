@@ -86,6 +86,19 @@ def test_shifted_seeds_of_one_generator_are_refused(
         make_prompts(spec, tmp_path)
 
 
+def test_a_later_start_does_not_look_through_the_rows_again(tmp_path: Path) -> None:
+    spec = spec_of(tmp_path, ROWS, [OTHER, LEAK, THIRD], onOverlap="Drop")
+    first = make_prompts(spec, tmp_path)
+    (kept,) = (tmp_path / "data").glob("leaks-*.json")
+    written = kept.stat().st_mtime_ns
+    assert make_prompts(spec, tmp_path).validation() == first.validation()
+    assert kept.stat().st_mtime_ns == written
+    kept.write_bytes(b"[cut sho")
+    assert make_prompts(spec, tmp_path).validation() == first.validation()
+    write_rows(tmp_path / "train.parquet", [*ROWS, OTHER])
+    assert [p.text for p in make_prompts(spec, tmp_path).validation()] == ["4 + 4"]
+
+
 def test_repeated_rows_are_counted_and_so_are_contradictions(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -104,7 +117,9 @@ def test_a_generated_set_smaller_than_the_run_is_told_the_size_it_needs(
     sets = [make_set(f"{SPELL}&size=20"), make_set(f"{SPELL}&size=90&seed=500", name="b")]
     with caplog.at_level(logging.WARNING):
         make_prompts(make_spec(sets, algorithm=algorithm), tmp_path)
-    assert ("set=a: its 20 items are drawn 1.5 times each; size=30" in caplog.text) == warned
+    assert (
+        "set=a: its 20 items are drawn 1.5 times each; size=30 repeats none" in caplog.text
+    ) == warned
     assert "set=b" not in caplog.text
 
 

@@ -1,10 +1,11 @@
 """The leakage guard: held-out prompts that also occur in training measure memory, not skill."""
 
 import logging
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from prorl_api.spec_model import DataSet, OnOverlap
 
+from prorl_trainer.data.cache import Leaks
 from prorl_trainer.data.gym import GymSource, parse_gym
 from prorl_trainer.data.prompt import prompt_key
 from prorl_trainer.data.rows import Row
@@ -14,8 +15,6 @@ from prorl_trainer.errors import DataError
 log = logging.getLogger(__name__)
 
 REPORT_ROWS = 20_000
-Place = tuple[LoadedSet, int]
-"""A set and the index of one of its rows."""
 
 
 def refuse_shared_items(train: Sequence[DataSet], held_out: Sequence[DataSet]) -> None:
@@ -45,36 +44,35 @@ def find_leaks(
     *,
     look: Callable[[LoadedSet, int, Row], None],
     progress: Callable[[str], None],
-) -> dict[bytes, Place]:
+) -> Leaks:
     """Keys of held-out prompts that training has too, with their first place in it.
 
     The one pass over all rows: `look` is called for each row of training."""
     wanted = {key for held in held_out for _, key in _keys(held, progress)}
-    leaks: dict[bytes, Place] = {}
+    leaks: Leaks = {}
     for loaded in train:
         for index, key in _keys(loaded, progress, look):
             if key in wanted:
-                leaks.setdefault(key, (loaded, index))
+                leaks.setdefault(key, (loaded.name, index))
     return leaks
 
 
 def kept_rows(
-    held: LoadedSet, leaks: Mapping[bytes, Place], on_overlap: OnOverlap
+    held: LoadedSet, leaks: Leaks, train: Sequence[LoadedSet], on_overlap: OnOverlap
 ) -> list[tuple[int, Row]]:
     """What is left of a held-out set. Raises DataError if it may not overlap, or if nothing is."""
+    generated = {loaded.name for loaded in train if loaded.generated}
     kept: list[tuple[int, Row]] = []
-    dropped = 0
     for index, row in enumerate(held.rows):
-        place = leaks.get(prompt_key(row.prompt))
-        if place is None:
+        leak = leaks.get(prompt_key(row.prompt))
+        if leak is None:
             kept.append((index, row))
-        elif on_overlap is OnOverlap.DROP or (held.generated and place[0].generated):
-            dropped += 1
-        else:
-            raise _overlap(held, index, place, leaks)
+        elif on_overlap is OnOverlap.REFUSE and not (held.generated and leak[0] in generated):
+            raise _overlap(held, index, leaks, train)
+    dropped = len(held.rows) - len(kept)
     if not kept:
         raise DataError(
-            f"Validation set {held.name}: all {len(held.rows)} prompts also occur in training."
+            f"Validation set {held.name}: all {dropped} prompts also occur in training."
         )
     if dropped:
         log.warning(
@@ -84,12 +82,13 @@ def kept_rows(
     return kept
 
 
-def _overlap(held: LoadedSet, index: int, place: Place, leaks: Mapping[bytes, Place]) -> DataError:
-    loaded, row = place
-    count = sum(prompt_key(other.prompt) in leaks for other in held.rows)
+def _overlap(held: LoadedSet, index: int, leaks: Leaks, train: Sequence[LoadedSet]) -> DataError:
+    keys = [prompt_key(row.prompt) for row in held.rows]
+    name, row = leaks[keys[index]]
+    place = next(loaded.rows.place(row) for loaded in train if loaded.name == name)
     return DataError(
-        f"Validation set {held.name}: {count} of {len(held.rows)} prompts also occur in training. "
-        f"The first, {held.rows.place(index)}, is {loaded.rows.place(row)} of set {loaded.name}. "
+        f"Validation set {held.name}: {sum(key in leaks for key in keys)} of {len(keys)} prompts "
+        f"also occur in training. The first, {held.rows.place(index)}, is {place} of set {name}. "
         "Take them out of one of the two, or set spec.data.onOverlap: Drop."
     )
 
@@ -98,9 +97,9 @@ def _keys(
     loaded: LoadedSet,
     progress: Callable[[str], None],
     look: Callable[[LoadedSet, int, Row], None] | None = None,
-) -> Iterator[tuple[int, bytes]]:
+) -> Iterator[tuple[int, str]]:
     """(index, key) of every row; repeated rows of files are counted and reported."""
-    first: dict[bytes, int] = {}
+    first: dict[str, int] = {}
     repeated = contradicting = 0
     for index, row in enumerate(loaded.rows):
         if index and index % REPORT_ROWS == 0:

@@ -86,13 +86,13 @@ def read_gym(spec: DataSet, source: GymSource) -> Rows:
     def get(index: int) -> Row:
         try:
             entry = items[index]
+            prompt = to_prompt(spec, entry["question"])
         except Exception as error:  # options may suit one item and not the next
             raise DataError(
                 f"Dataset {spec.name}: reasoning-gym cannot make item {index} of {source.dataset}: "
                 f"{type(error).__name__} {one_line(error)}."
             ) from error
         meta = {"dataset": source.dataset, "entry": entry}
-        prompt = to_prompt(spec, entry["question"])
         return Row(prompt=prompt, answer=entry["answer"], meta=meta)
 
     return Rows(source.size, get, lambda index: f"item {index}")

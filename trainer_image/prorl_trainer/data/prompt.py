@@ -77,10 +77,10 @@ def prompt_text(prompt: PromptLike) -> str:
     return "\n".join(message["content"] for message in prompt)
 
 
-def prompt_key(prompt: PromptLike) -> bytes:
-    """16 bytes that tell one task from another: what the user says, in Unicode's composed form and
-    with single spaces. Case and every other sign count."""
+def prompt_key(prompt: PromptLike) -> str:
+    """32 hex digits that tell one task from another: what the user says, in Unicode's composed form
+    and with single spaces. Case and every other sign count."""
     if not isinstance(prompt, str):
         prompt = "\n".join(m["content"] for m in prompt if m["role"] != "system")
     text = " ".join(unicodedata.normalize("NFC", prompt).split())
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).digest()
+    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()

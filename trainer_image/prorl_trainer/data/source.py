@@ -27,7 +27,7 @@ class Prompts:
     """types.PromptSource."""
 
     def __init__(self, spec: ProRLJobSpec, tokenizer: Any, cache: DataCache) -> None:
-        """Reads every row once. Raises DataError, StorageError."""
+        """Looks through every row at the first start. Raises DataError, StorageError."""
         self._tokenizer = tokenizer
         self._max_prompt_tokens = spec.algorithm.sampling.max_prompt_tokens
         held_out = spec.data.validation.sets if spec.data.validation else []
@@ -39,14 +39,17 @@ class Prompts:
             [len(s.rows) for s in self._train],
             [s.dataset.weight for s in self._train],
         )
+        self.fingerprints = {s.name: s.fingerprint for s in [*self._train, *held]}
         self._warn_of_small_sets(spec.algorithm.steps * spec.algorithm.prompts_per_step)
-        leaks = find_leaks(self._train, held, look=self._look, progress=cache.progress)
+        leaks = cache.recall(
+            f"{spec.model} {spec.data} {self._max_prompt_tokens} {self.fingerprints}",
+            lambda: find_leaks(self._train, held, look=self._look, progress=cache.progress),
+        )
         self._validation = [
             self._prompt(loaded, index, row, -1 - index)
             for loaded in held
-            for index, row in kept_rows(loaded, leaks, spec.data.on_overlap)
+            for index, row in kept_rows(loaded, leaks, self._train, spec.data.on_overlap)
         ]
-        self.fingerprints = {s.name: s.fingerprint for s in [*self._train, *held]}
 
     def prompt(self, ordinal: int) -> Prompt:
         """See types.PromptSource. Raises DataError for a prompt that the tokenizer makes longer
@@ -72,7 +75,7 @@ class Prompts:
             wanted = round(num_prompts * share)
             if loaded.generated and len(loaded.rows) < wanted:
                 log.warning(
-                    "set=%s: its %d items are drawn %.1f times each; size=%d makes all of them new",
+                    "set=%s: its %d items are drawn %.1f times each; size=%d repeats none",
                     loaded.name, len(loaded.rows), wanted / len(loaded.rows), wanted,
                 )  # fmt: skip
 
