@@ -1,5 +1,6 @@
 """prorl_trainer.data: which rows are read, and which are refused with which words."""
 
+import datetime
 import json
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,9 @@ def test_reads_jsonl_and_parquet_alike(tmp_path: Path) -> None:
         pytest.param(b'{"prompt":"p","answer":"a"}\n{"pro', ["row 2", "not JSON"], id="cut off"),
         pytest.param(b'{"prompt": 7, "answer": "a"}', ["row 1", "`prompt`", "7"], id="number"),
         pytest.param(b'{"prompt": null, "answer": "a"}', ["`prompt`", "None"], id="null"),
+        pytest.param(
+            b'{"prompt":"\\ud800","answer":"a"}', ["`prompt`", "surrogate"], id="half a pair"
+        ),
         pytest.param(b'{"prompt": "p", "answer": NaN}', ["row 1", "NaN"], id="not a number"),
         pytest.param(b"[" * 100_000, ["row 1", "not JSON"], id="nested too deeply"),
         pytest.param(b'{"prompt":"p","answer":{"a":1}}', ["row 1", "`answer`"], id="an object"),
@@ -76,6 +80,17 @@ def test_what_a_parquet_file_may_hold_but_no_answer_may_be_is_refused(
 ) -> None:
     with pytest.raises(DataError, match=words):
         read(write_rows(tmp_path / "a.parquet", records))
+
+
+def test_what_cannot_be_sent_as_json_is_no_answer(tmp_path: Path) -> None:
+    dated = {"accept": ["1"], "at": datetime.date(2026, 1, 1)}
+    path = write_rows(tmp_path / "a.parquet", [{"prompt": "p", "answer": dated}])
+    with pytest.raises(DataError, match=r"row 1, column `answer`: .*datetime\.date.* must be"):
+        read(path, "stem")
+    deep = '{"accept": ["1"], "at": ' + "[" * 300 + "]" * 300 + "}"
+    (tmp_path / "b.jsonl").write_text(f'{{"prompt": "p", "answer": {deep}}}')
+    with pytest.raises(DataError, match="row 1, column `answer`"):
+        read(tmp_path / "b.jsonl", "stem")
 
 
 def test_what_is_no_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -190,6 +205,12 @@ FUNCTION = {"function": "add", "tests": [{"args": [1, {"a": None}], "expected": 
         ("code", {"tests": FUNCTION["tests"]}, False), ("code", "print(3)", False),
         ("code", {"fn_name": "f", "inputs": ["1"], "outputs": ["1"]}, False),
         ("code", {"inputs": ["1", "2"], "outputs": ["1"]}, False),
+        ("code", {**PROGRAM, "language": "c"}, False),
+        ("code", {"tests": PROGRAM["tests"] * 256}, True),
+        ("code", {"tests": PROGRAM["tests"] * 257}, False),
+        ("code", {"tests": [{"input": "x" * (2**20 + 1), "output": ""}]}, False),
+        ("code", {"tests": [{"input": "\ud800", "output": ""}]}, False),
+        ("math-verify", "\ud800", False),
     ],
 )  # fmt: skip
 def test_an_answer_is_what_its_verifier_takes(

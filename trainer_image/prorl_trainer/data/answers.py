@@ -6,10 +6,15 @@ from typing import Any
 
 from prorl_api.spec_model import VerifierName
 
-from prorl_trainer.data.files import parse_json
+from prorl_trainer.data.files import is_unicode, parse_json
 
 AS_JSON = (VerifierName.INSTRUCTION, VerifierName.CODE)
 """Their answers may be given as JSON text: columns of a file have one type, arguments do not."""
+
+MAX_TESTS = 256
+MAX_TEXT_BYTES = 2**20
+MAX_DEPTH = 64
+"""Limits of the scorer, prorl_verifier.domains.code_tests."""
 
 Form = tuple[Callable[[Any], bool], str]
 """Is it an answer, and what an answer must be."""
@@ -25,7 +30,7 @@ def to_answer(verifier: str, value: Any) -> Any:
             raise ValueError(f"must be {must}, also as JSON text, but: {error}") from error
     if verifier == VerifierName.CODE:
         value = _program_tests(value)
-    if not _is_finite(value) or not is_answer(value):
+    if not _is_json(value) or not is_answer(value):
         raise ValueError(f"must be {must}")
     return value
 
@@ -43,13 +48,17 @@ def _program_tests(value: Any) -> Any:
     return {"tests": [{"input": i, "output": o} for i, o in zip(inputs, outputs, strict=True)]}
 
 
-def _is_finite(value: Any) -> bool:
-    """No NaN and no infinity anywhere inside."""
+def _is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
+    """It can be sent to the verifier: JSON types only, no NaN, no half of a surrogate pair."""
+    if depth == 0:
+        return False
     if isinstance(value, dict):
-        return all(map(_is_finite, value.values()))
+        return all(isinstance(k, str) and _is_json(v, depth - 1) for k, v in value.items())
     if isinstance(value, list):
-        return all(map(_is_finite, value))
-    return not isinstance(value, float) or math.isfinite(value)
+        return all(_is_json(one, depth - 1) for one in value)
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return is_unicode(value) if isinstance(value, str) else isinstance(value, int | None)
 
 
 def _is_math(answer: Any) -> bool:
@@ -75,22 +84,31 @@ def _is_instruction(answer: Any) -> bool:
 
 
 def _is_code(answer: Any) -> bool:
-    if not isinstance(answer, dict) or not isinstance(answer.get("tests"), list):
+    if not isinstance(answer, dict) or answer.keys() - {"function", "tests"}:
         return False
-    function = answer.get("function")
-    is_test = _is_program_test if function is None else _is_function_test
-    named = function is None or (isinstance(function, str) and function.isidentifier())
-    return named and bool(answer["tests"]) and all(map(is_test, answer["tests"]))
+    function, tests = answer.get("function"), answer.get("tests")
+    if not isinstance(tests, list) or not 1 <= len(tests) <= MAX_TESTS:
+        return False
+    if function is None:
+        return all(map(_is_script_test, tests))
+    named = isinstance(function, str) and function.isidentifier()
+    return named and all(map(_is_call_test, tests))
 
 
-def _is_program_test(test: Any) -> bool:
-    return isinstance(test, dict) and all(
-        isinstance(test.get(key), str) for key in ("input", "output")
+def _is_script_test(test: Any) -> bool:
+    return (
+        isinstance(test, dict)
+        and test.keys() == {"input", "output"}
+        and all(isinstance(t, str) and len(t.encode()) <= MAX_TEXT_BYTES for t in test.values())
     )
 
 
-def _is_function_test(test: Any) -> bool:
-    return isinstance(test, dict) and isinstance(test.get("args"), list) and "expected" in test
+def _is_call_test(test: Any) -> bool:
+    return (
+        isinstance(test, dict)
+        and test.keys() == {"args", "expected"}
+        and isinstance(test["args"], list)
+    )
 
 
 FORMS: dict[str, Form] = {
@@ -102,7 +120,7 @@ FORMS: dict[str, Form] = {
     VerifierName.INSTRUCTION: (_is_instruction, "a list of objects with `id` and `kwargs`"),
     VerifierName.CODE: (
         _is_code,
-        "an object with `tests`: of `input` and `output` (texts), or beside `function` (a name) of "
-        "`args` (a list) and `expected`",
+        f"an object with 1 to {MAX_TESTS} `tests`: of `input` and `output` (texts of at most "
+        "1 MiB), or beside `function` (a name) of `args` (a list) and `expected`",
     ),
 }

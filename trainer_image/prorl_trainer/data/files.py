@@ -32,6 +32,15 @@ def parse_json(text: str) -> Any:
     return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twice)
 
 
+def is_unicode(text: str) -> bool:
+    """JSON may hold half of a surrogate pair, which can be neither encoded nor sent."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _read_jsonl(name: str, path: Path, columns: Sequence[str]) -> Iterator[Numbered]:
     number = 0
     try:

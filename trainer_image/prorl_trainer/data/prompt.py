@@ -6,6 +6,8 @@ from typing import Any
 
 from prorl_api.spec_model import ChatTemplate, DataSet
 
+from prorl_trainer.data.files import is_unicode
+
 Message = dict[str, str]
 PromptLike = str | list[Message]
 """A text that is continued as it is, or a chat (list of {role, content})."""
@@ -18,6 +20,8 @@ def to_prompt(dataset: DataSet, value: Any) -> PromptLike:
             "must be a non-empty text or a list of objects with `role` and `content`, of which one "
             "is not empty"
         )
+    if not is_unicode(prompt_text(value)):
+        raise ValueError("must be Unicode, without half of a surrogate pair")
     chat = [{"role": "user", "content": value}] if isinstance(value, str) else _messages(value)
     if chat[-1]["role"] == "assistant":
         raise ValueError("must not end with a message of the assistant: the model writes the next")
@@ -83,4 +87,4 @@ def prompt_key(prompt: PromptLike) -> str:
     if not isinstance(prompt, str):
         prompt = "\n".join(m["content"] for m in prompt if m["role"] != "system")
     text = " ".join(unicodedata.normalize("NFC", prompt).split())
-    return blake2b(text.encode(errors="surrogatepass"), digest_size=16).hexdigest()
+    return blake2b(text.encode(), digest_size=16).hexdigest()

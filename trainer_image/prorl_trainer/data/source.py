@@ -65,7 +65,7 @@ class Prompts:
     def _look(self, loaded: LoadedSet, index: int, row: Row) -> None:
         """A row that is too long is found now, not when it is drawn after days of training."""
         # No tokenizer makes more tokens than bytes: most rows need not be encoded.
-        size_bytes = len(prompt_text(row.prompt).encode(errors="surrogatepass"))
+        size_bytes = len(prompt_text(row.prompt).encode())
         if index == 0 or size_bytes + TEMPLATE_TOKENS > self._max_prompt_tokens:
             self._prompt(loaded, index, row, 0)
 
