@@ -113,6 +113,10 @@ class RolloutSpec(ApiModel):
     gpus_per_replica: Annotated[int, Field(ge=0, le=1)] = 0
     """GPUs per rollout pod; 0 generates on the CPU."""
     engine: EngineKind = EngineKind.VLLM
+    verify_weights: bool = False
+    """After each update compare the checksums of every tensor in every engine with the learners';
+    costs a second gathering of the weights. A difference is repaired by a whole new update, a
+    second one ends the run with exit code WeightSync."""
     pod: PodSpec = PodSpec(resources=Resources(cpu="1", memory="8Gi"))
 
 

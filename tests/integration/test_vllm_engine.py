@@ -1,14 +1,18 @@
-"""The real vLLM engine: its log-probs, its seeds, and the weights it is sent."""
+"""The real vLLM engine: its log-probs, its seeds, and the weights it is sent, also in flight."""
 
 import asyncio
+import copy
+from typing import Any
 
 import psutil
 import pytest
 import torch
 from ports import free_port
 from prorl_api.spec_roles import EngineKind
-from prorl_trainer.errors import EngineLostError
+from prorl_trainer.errors import EngineLostError, WeightSyncError
 from prorl_trainer.learn.learner import Learner, RankSettings
+from prorl_trainer.rollout.backend import Backend, Channel
+from prorl_trainer.rollout.publish import refuse_other
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.rollout.vllm_engine import VllmEngine
 from prorl_trainer.types import Completion, GenerationRequest
@@ -19,13 +23,15 @@ LOGPROB_TOLERANCE = 1e-3
 ROUNDS = 3
 
 
-def make_requests(temperature: float, count: int = 8) -> list[GenerationRequest]:
+def make_requests(
+    temperature: float, count: int = 8, max_tokens: int = 12
+) -> list[GenerationRequest]:
     return [
         GenerationRequest(
             request_id=f"{temperature}-{i}",
             # Long enough to fill blocks of the prefix cache, and the same in every round.
             prompt_token_ids=tuple(3 + (7 * i + j) % 80 for j in range(40)),
-            max_tokens=12,
+            max_tokens=max_tokens,
             temperature=temperature,
             seed=i,
         )
@@ -33,11 +39,11 @@ def make_requests(temperature: float, count: int = 8) -> list[GenerationRequest]
     ]
 
 
-def trainer_logprobs(learner: Learner, request: GenerationRequest, found: Completion):
-    """Log-probs of the completion's tokens by the learner's weights."""
+def trainer_logprobs(model: Any, request: GenerationRequest, found: Completion):
+    """Log-probs of the completion's tokens by these weights."""
     ids = torch.tensor(request.prompt_token_ids + found.token_ids)
     with torch.no_grad():
-        logits = learner._policy.hf(input_ids=ids[None], use_cache=False).logits[0]
+        logits = model(input_ids=ids[None], use_cache=False).logits[0]
     lp = (logits / (request.temperature or 1.0)).log_softmax(-1)
     first = len(request.prompt_token_ids)
     where = torch.arange(first - 1, len(ids) - 1)
@@ -56,32 +62,84 @@ async def test_after_every_sync_the_engine_is_the_trainer(tmp_path):
     )  # fmt: skip
     engine = VllmEngine(
         EngineSettings(
-            kind=EngineKind.VLLM, model_dir=str(model_dir), max_model_len=64, num_gpus=0,
+            kind=EngineKind.VLLM, model_dir=str(model_dir), max_model_len=128, num_gpus=0,
             max_concurrent_sequences=16, seed=0,
         )
     )  # fmt: skip
     try:
-        port = free_port()
+        channel = Channel(
+            backend=Backend.GLOO, dtype="float32", host="127.0.0.1", port=free_port(), world_size=2
+        )
         await asyncio.gather(
-            asyncio.to_thread(learner.open_weight_channel, "127.0.0.1", port, 2),
-            engine.init_weight_channel("127.0.0.1", port, 1, 2),
+            asyncio.to_thread(learner.open_weight_channel, channel),
+            engine.init_weight_channel(channel, 1),
         )
         for round_ in range(ROUNDS):
             version = f"1-{round_}"
-            names, dtypes, shapes = learner.weight_names()
-            await asyncio.gather(
-                asyncio.to_thread(learner.send_weights),
-                engine.update_weights(names, dtypes, shapes, version),
-            )
+            await send(learner, engine, version)
+            await engine.resume()
             await check_equal(learner, engine, version)
             learner.update(make_batch(seed=round_), make_settings(learning_rate=3e-2))
+        await check_broken_weights_are_named(learner, engine)
+        await check_update_in_flight(learner, engine)
         for process in psutil.Process().children(recursive=True):
             process.kill()
         with pytest.raises(EngineLostError):  # the actor lives on: only vLLM's own processes died
-            await engine.update_weights(names, dtypes, shapes, "1-9")
+            await engine.update_weights(learner.announce_weights(), "1-9")
     finally:
         engine.close()
         learner.close()
+
+
+async def send(learner: Learner, engine: VllmEngine, version: str) -> None:
+    """One session up to the comparison of all tensors; the engine stays paused."""
+    told = learner.announce_weights()
+    await asyncio.gather(
+        asyncio.to_thread(learner.send_weights), engine.update_weights(told, version)
+    )
+    found = await engine.weight_checksums(told)
+    refuse_other(learner.weight_checksums(), found, engine="engine-0", version=version)
+    assert found.keys() == {*told.names, "lm_head.weight"}
+
+
+async def check_broken_weights_are_named(learner: Learner, engine: VllmEngine) -> None:
+    """The learner has moved on; then the engine loses what it has; a new session repairs it."""
+    told, sent = learner.announce_weights(), learner.weight_checksums()
+    found = await engine.weight_checksums(told)
+    assert all(found[name] != digest for name, digest in sent.items()), "all have been trained"
+    await send(learner, engine, "1-7")
+    await engine._llm.collective_rpc("reset_weights")
+    found = await engine.weight_checksums(told)
+    with pytest.raises(WeightSyncError, match=r"engine-0 .* 1-7 .*layernorm"):
+        refuse_other(sent, found, engine="engine-0", version="1-7")
+    await send(learner, engine, "1-7")
+    await engine.resume()
+    await check_equal(learner, engine, "1-7")
+
+
+async def check_update_in_flight(learner: Learner, engine: VllmEngine) -> None:
+    """Each token has the log-prob of the weights that its span names: the old ones left nothing in
+    the cache."""
+    requests = make_requests(1.0, max_tokens=80)
+    start = await engine.tokens_drawn()
+    drawing = asyncio.create_task(engine.generate(requests))
+    while await engine.tokens_drawn() - start < sum(len(r.prompt_token_ids) + 4 for r in requests):
+        await asyncio.sleep(0.001)
+    told = learner.announce_weights()
+    before = copy.deepcopy(learner._policy.hf)
+    learner.update(make_batch(seed=9), make_settings(learning_rate=3e-2))
+    await asyncio.gather(
+        asyncio.to_thread(learner.send_weights), engine.update_weights(told, "1-8")
+    )
+    await engine.resume()
+    completions = await drawing
+    assert any(c.weight_versions == ("1-7", "1-8") for c in completions)
+    for request, found in zip(requests, completions, strict=True):
+        for span in found.spans:
+            model = before if span.version == "1-7" else learner._policy.hf
+            logprobs, _ = trainer_logprobs(model, request, found)
+            gap = torch.tensor(found.logprobs) - logprobs
+            assert gap[span.start : span.end].abs().max() < LOGPROB_TOLERANCE, span
 
 
 async def check_equal(learner: Learner, engine: VllmEngine, version: str) -> None:
@@ -92,7 +150,7 @@ async def check_equal(learner: Learner, engine: VllmEngine, version: str) -> Non
         assert [c.token_ids for c in completions] == [c.token_ids for c in again]
         for request, found in zip(requests, completions, strict=True):
             assert found.weight_versions == (version,)
-            logprobs, greedy = trainer_logprobs(learner, request, found)
+            logprobs, greedy = trainer_logprobs(learner._policy.hf, request, found)
             if temperature == 0.0:
                 assert found.token_ids == tuple(greedy.tolist()), version
             else:

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import JobDocument
 
@@ -23,6 +24,7 @@ from prorl_trainer.model.materialise import check_context, load_tokenizer, mater
 from prorl_trainer.observe.tracker import Tracker
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine, start_engine
+from prorl_trainer.rollout.backend import Backend, choose_backend, wire_dtype
 from prorl_trainer.rollout.pool import EnginePool
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.verify.client import VerifierClient
@@ -128,6 +130,7 @@ def pool(
         num_gpus=spec.rollout.gpus_per_replica,
         max_concurrent_sequences=MAX_SEQUENCES,
         seed=spec.algorithm.seed,
+        backend=backend_of(spec),
     )
 
     def place(where: str) -> RayEngine:
@@ -150,6 +153,15 @@ def pool(
     return made
 
 
+def backend_of(spec: ProRLJobSpec) -> Backend:
+    """How the job's weights travel; engines have GPUs of their own."""
+    return choose_backend(
+        spec.rollout.engine,
+        trainer_gpus=spec.trainer.gpus_per_replica,
+        rollout_gpus=spec.rollout.gpus_per_replica,
+    )
+
+
 async def learners(context: Context, model_dir: Path) -> RayLearnerGroup:
     """All ranks, loaded."""
     spec = context.job.spec
@@ -162,5 +174,8 @@ async def learners(context: Context, model_dir: Path) -> RayLearnerGroup:
             in_cluster=not context.local,
             precision=spec.trainer.compute_precision,
             activation_checkpointing=spec.trainer.activation_checkpointing,
+            backend=backend_of(spec),
+            wire_dtype=wire_dtype(spec.rollout.engine, spec.rollout.gpus_per_replica),
+            verify_weights=spec.rollout.verify_weights,
         )
     )

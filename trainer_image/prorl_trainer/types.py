@@ -52,6 +52,15 @@ class GenerationRequest:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Span:
+    """Response tokens [start, end) were drawn from the weights `version`."""
+
+    start: int
+    end: int
+    version: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Completion:
     """What the model wrote. token_ids, mask, logprobs: length T each."""
 
@@ -67,6 +76,15 @@ class Completion:
     """Versions of the weights that wrote it, oldest first; one unless weights changed meanwhile."""
     text: str
     """Decoded token_ids without special tokens; what the verifier judges."""
+    weight_starts: tuple[int, ...] = (0,)
+    """Index of the first token of each of weight_versions."""
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Which weights wrote which tokens, in order and without gaps."""
+        ends = (*self.weight_starts[1:], len(self.token_ids))
+        rows = zip(self.weight_starts, ends, self.weight_versions, strict=True)
+        return tuple(Span(start=start, end=end, version=version) for start, end, version in rows)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +115,15 @@ class Group:
         model, whose advantage no token could carry."""
         pairs = zip(self.completions, self.verdicts, strict=True)
         return tuple((c, v.score) for c, v in pairs if v.score is not None and any(c.mask))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CarriedGroup:
+    """A judged group that no step has taken yet. Its prompt is a function of the ordinal."""
+
+    ordinal: int
+    completions: tuple[Completion, ...]
+    verdicts: tuple[Verdict, ...]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

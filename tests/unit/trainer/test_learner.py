@@ -17,7 +17,6 @@ from prorl_trainer.errors import (
     ModelError,
     NonFiniteError,
     StorageError,
-    WeightSyncError,
 )
 from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
@@ -288,46 +287,16 @@ def test_weights_go_out_under_hugging_face_names(tmp_path: Path, tied: bool) -> 
     directory = build_model_dir(tmp_path, tied=tied)
     learner = make_learner(directory)
     sent = learner.weights()
-    names, dtypes, shapes = learner.weight_names()
+    told = learner.announce_weights()
     model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
     expected = dict(model.named_parameters())
     assert ("lm_head.weight" in sent) is not tied
-    assert list(sent) == names == list(expected)
-    assert [list(t.shape) for t in sent.values()] == shapes
-    assert dtypes == ["float32"] * len(names)
-    assert all(torch.equal(sent[name], expected[name]) for name in names)
+    assert list(sent) == told.names == list(expected)
+    assert [list(t.shape) for t in sent.values()] == told.shapes
+    assert told.dtypes == ["float32"] * len(told.names)
+    assert all(torch.equal(sent[name], expected[name]) for name in told.names)
 
 
 def test_a_missing_model_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="nowhere"):
         make_learner(tmp_path / "nowhere")
-
-
-class BrokenSender:
-    """A weight channel whose other end is gone."""
-
-    def __init__(self) -> None:
-        self.sent = 0
-
-    def send(self, _: torch.Tensor) -> None:
-        self.sent += 1
-        raise WeightSyncError("the engine is gone")
-
-
-def test_a_broken_channel_leaves_no_rank_in_the_middle_of_gathering(model_dir: Path) -> None:
-    learner = make_learner(model_dir)
-    everything = list(learner.named_weights())
-    gathered = []
-
-    def gather() -> Iterator[tuple[str, torch.Tensor]]:
-        for name, tensor in everything:
-            gathered.append(name)
-            yield name, tensor
-
-    learner.named_weights = gather  # type: ignore[method-assign]
-    sender = BrokenSender()
-    learner._sender = sender  # type: ignore[assignment]
-    with pytest.raises(WeightSyncError, match="the engine is gone"):
-        learner.send_weights()
-    assert sender.sent == 1
-    assert gathered == [name for name, _ in everything]

@@ -1,4 +1,4 @@
-"""The elastic pool: weights first, lost engines replaced, and an end where engines only die."""
+"""The elastic pool: weights first, lost or stalled engines replaced, an end where they only die."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from prorl_trainer.errors import EngineLostError
 from prorl_trainer.rollout.pool import MAX_DEATHS, EnginePool
+from prorl_trainer.rollout.stall import Stall
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest
 
 REQUEST = GenerationRequest(
@@ -24,6 +25,8 @@ class ScriptedEngine:
     world: "World"
     weights: bool = False
     closed: bool = False
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    tokens: int = 0
 
     async def ready(self) -> None:
         if self.world.stillborn:
@@ -32,6 +35,11 @@ class ScriptedEngine:
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         assert self.weights, f"{self.name} was given requests before weights"
         await asyncio.sleep(0)
+        if self.name in self.world.hanging:
+            await self.ended.wait()
+            raise EngineLostError(self.name, "its actor was killed")
+        if self.world.turn is not None:
+            await self.world.turn.wait()
         if self.name in self.world.dying:
             raise EngineLostError(self.name, "died")
         return [
@@ -42,8 +50,16 @@ class ScriptedEngine:
             for r in requests
         ]  # fmt: skip
 
+    async def tokens_drawn(self) -> int:
+        if self.name in self.world.hanging:
+            await self.world.answer.wait()
+        else:
+            self.tokens += 1
+        return self.tokens
+
     def close(self) -> None:
         self.closed = True
+        self.ended.set()
 
 
 @dataclass
@@ -53,6 +69,13 @@ class World:
     places: list[str]
     stillborn: bool = False
     dying: set[str] = field(default_factory=set)
+    hanging: set[str] = field(default_factory=set)
+    """Their processes live, and nothing comes of it."""
+    answer: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set: hanging ones still say how many tokens they have drawn."""
+    turn: asyncio.Event | None = None
+    """Nothing is drawn before it is set."""
+    sent: int = 0
     engines: list[ScriptedEngine] = field(default_factory=list)
     usable: int = 0
     lost: int = 0
@@ -66,6 +89,7 @@ class World:
             if engine.name in self.dying:
                 raise EngineLostError(engine.name, "died")
             engine.weights = True
+        self.sent += 1
 
     def changed(self, usable: int, lost: int) -> None:
         self.usable = usable
@@ -73,7 +97,9 @@ class World:
 
 
 @asynccontextmanager
-async def pool_of(world: World, *, at_least: int) -> AsyncIterator[EnginePool[ScriptedEngine]]:
+async def pool_of(
+    world: World, *, at_least: int, stall_seconds: float = 60.0
+) -> AsyncIterator[EnginePool[ScriptedEngine]]:
     pool = EnginePool(
         places=lambda: list(world.places),
         start=world.start,
@@ -81,7 +107,7 @@ async def pool_of(world: World, *, at_least: int) -> AsyncIterator[EnginePool[Sc
         min_engines=at_least,
         on_change=world.changed,
     )
-    pool.open()
+    pool.open(stall_seconds)
     try:
         async with asyncio.timeout(30):
             yield pool
@@ -135,3 +161,70 @@ async def test_an_engine_lost_while_it_is_sent_weights_is_replaced() -> None:
         world.dying = {"engine-1"}
         await pool.publish()
         assert set(await generate(pool, 2)) == {"engine-0", "engine-2"}
+
+
+@pytest.mark.parametrize("answers", [True, False])
+async def test_an_engine_that_hangs_is_replaced_and_its_requests_are_drawn_again(
+    answers: bool,
+) -> None:
+    world = World(["node/0"], hanging={"engine-0"})
+    if answers:
+        world.answer.set()
+    async with pool_of(world, at_least=1, stall_seconds=0.1) as pool:
+        await pool.publish()
+        assert await generate(pool, 2) == ["engine-1", "engine-1"]
+        assert world.engines[0].closed
+        assert world.lost == 1
+
+
+async def test_a_slow_engine_that_draws_tokens_is_left_alone() -> None:
+    world = World(["node/0"], turn=asyncio.Event())
+    async with pool_of(world, at_least=1, stall_seconds=0.1) as pool:
+        await pool.publish()
+        drawing = asyncio.create_task(generate(pool, 1))
+        await until(lambda: world.engines[0].tokens >= 8)  # twice the limit
+        assert world.turn is not None
+        world.turn.set()
+        assert await drawing == ["engine-0"]
+
+
+async def test_an_update_in_flight_keeps_what_is_being_drawn_and_its_load() -> None:
+    world = World(["node/0", "node/1"], turn=asyncio.Event())
+    async with pool_of(world, at_least=2) as pool:
+        await pool.publish()
+        drawing = asyncio.create_task(generate(pool, 1))
+        await until(lambda: sum(pool._load.values()) == 1)
+        await pool.publish()
+        more = [asyncio.create_task(generate(pool, 1)) for _ in range(3)]
+        await until(lambda: sorted(pool._load.values()) == [2, 2])
+        assert world.turn is not None
+        world.turn.set()
+        found = [name for names in await asyncio.gather(drawing, *more) for name in names]
+        assert sorted(found) == ["engine-0", "engine-0", "engine-1", "engine-1"]
+        assert list(pool._load.values()) == [0, 0]
+
+
+async def test_while_learners_change_their_weights_no_engine_is_sent_any() -> None:
+    world = World(["node/0"])
+    async with pool_of(world, at_least=1) as pool:
+        await pool.publish()
+        pool.hold()
+        assert await generate(pool, 1) == ["engine-0"]
+        world.dying = {"engine-0"}
+        drawing = asyncio.create_task(generate(pool, 1))
+        await until(lambda: len(world.engines) == 2 and "engine-1" in pool._loaded)
+        assert world.sent == 1
+        assert not drawing.done()
+        await pool.publish()
+        assert await drawing == ["engine-1"]
+        assert world.sent == 2
+
+
+def test_an_engine_has_stalled_only_when_busy_without_progress_for_the_whole_limit() -> None:
+    stall = Stall(limit_s=10)
+    assert not stall.seen(now=0, busy=True, tokens=5)
+    assert not stall.seen(now=9, busy=True, tokens=5)
+    assert not stall.seen(now=9.5, busy=True, tokens=6)
+    assert not stall.seen(now=19, busy=False, tokens=None)
+    assert not stall.seen(now=28, busy=True, tokens=None)
+    assert stall.seen(now=29, busy=True, tokens=6)

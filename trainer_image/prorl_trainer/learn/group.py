@@ -15,7 +15,8 @@ from ray.exceptions import RayActorError, RayTaskError
 from prorl_trainer.errors import TrainerLostError, TrainingError
 from prorl_trainer.learn.learner import Learner, RankSettings, pick_device
 from prorl_trainer.rollout.actor import RayEngine
-from prorl_trainer.rollout.publish import Channel, publish_weights
+from prorl_trainer.rollout.backend import Announcement, Backend, Channel, merge_announcements
+from prorl_trainer.rollout.publish import Publication, publish_weights
 from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
 
 START_TIMEOUT_S = 300.0
@@ -43,6 +44,11 @@ class GroupSettings:
     """Pods have an address each, so ports are fixed; on one machine they are free ones."""
     precision: Precision = Precision.FP32
     activation_checkpointing: bool = False
+    backend: Backend = Backend.GLOO
+    wire_dtype: str = "float32"
+    """Of the weights as they are sent to engines."""
+    verify_weights: bool = False
+    """Compare the checksums of every update."""
 
 
 class LearnerActor:
@@ -84,7 +90,8 @@ class RayLearnerGroup:
     def __init__(self, actors: list[Any], settings: GroupSettings) -> None:
         self._actors = actors
         self._settings = settings
-        self._channel = Channel()
+        self._publication = Publication(verify=settings.verify_weights)
+        self._channels = 0
 
     async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
         """See types.LearnerGroup."""
@@ -93,7 +100,7 @@ class RayLearnerGroup:
 
     async def publish(self, engines: Sequence[RayEngine], version: str) -> None:
         """See types.LearnerGroup."""
-        await publish_weights(self, engines, version, self._channel)
+        await publish_weights(self, engines, version, self._publication)
 
     async def reset_reference(
         self, *, source: Path | None = None, clear_optimizer: bool = False
@@ -110,26 +117,40 @@ class RayLearnerGroup:
         """See types.LearnerGroup."""
         await self._all("load", str(directory))
 
-    async def channel_address(self) -> tuple[str, int]:
-        """A fresh (host, port) on rank 0's node for the weight channel."""
+    async def channel(self, world_size: int) -> Channel:
+        """A fresh address on rank 0's node for the weight channel."""
         host, port = await self._one(self._actors[0].address.remote(in_cluster=False))
+        self._channels += 1
         if self._settings.in_cluster:
-            port = runtime.WEIGHTS_PORT + self._channel.generation % 100
-        return host, port
+            port = runtime.WEIGHTS_PORT + self._channels % 100
+        return Channel(
+            backend=self._settings.backend,
+            dtype=self._settings.wire_dtype,
+            host=host,
+            port=port,
+            world_size=world_size,
+        )
 
-    async def open_weight_channel(self, host: str, port: int, world_size: int) -> None:
+    async def open_weight_channel(self, channel: Channel) -> None:
         """Returns when all engine workers have joined."""
-        await self._all("open_weight_channel", host, port, world_size)
+        await self._all("open_weight_channel", channel)
 
-    async def weight_names(self) -> tuple[list[str], list[str], list[list[int]]]:
-        """See Learner.weight_names."""
-        answer = await self._one(self._actors[0].call.remote("weight_names"))
-        names, dtypes, shapes = answer
-        return names, dtypes, shapes
+    async def announce_weights(self) -> Announcement:
+        """What the next update will bring."""
+        return merge_announcements(await self._all("announce_weights"))
 
     async def send_weights(self) -> None:
-        """Broadcasts to the members of the open channel."""
+        """Sends to the members of the open channel."""
         await self._all("send_weights")
+
+    async def weight_checksums(self) -> dict[str, str]:
+        """Name -> sha256 of what is sent."""
+        found: dict[str, str] = (await self._all("weight_checksums"))[0]
+        return found
+
+    async def release_weights(self) -> None:
+        """The update is finished."""
+        await self._all("release_weights")
 
     async def close(self) -> None:
         """Ends the actors' processes, and waits for that: the next group needs their port."""

@@ -13,13 +13,14 @@ from prorl_api.spec_roles import Precision
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from prorl_trainer.errors import ConfigError, WeightSyncError
+from prorl_trainer.errors import ConfigError
 from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.layout import checkpoint_activations, shard
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy
 from prorl_trainer.learn.shards import read_shards, write_shards
 from prorl_trainer.learn.step import Networks, run_step
-from prorl_trainer.learn.weights import WeightSender
+from prorl_trainer.learn.weights import Outlet
+from prorl_trainer.rollout.backend import Announcement, Channel
 from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
 
 COLLECTIVE_TIMEOUT = timedelta(minutes=10)
@@ -87,7 +88,7 @@ class Learner:
         self._networks = Networks(
             policy=self._policy, reference=self._reference, optimizer=self._optimizer
         )
-        self._sender: WeightSender | None = None
+        self._outlet = Outlet(settings.rank, self.named_weights, self.weight_shapes)
 
     def _join(self) -> None:
         s = self._settings
@@ -150,42 +151,40 @@ class Learner:
     def _alone(self) -> bool:
         return self._settings.world_size == 1
 
-    def open_weight_channel(self, host: str, port: int, world_size: int) -> None:
-        """Rank 0 waits for world_size - 1 engine workers at (host, port); others do nothing."""
-        if self._sender is not None:
-            self._sender.close()
-            self._sender = None
-        if self._settings.rank == 0:
-            self._sender = WeightSender(host, port, world_size)
+    def open_weight_channel(self, channel: Channel) -> None:
+        """Waits for the engine workers. Raises WeightSyncError."""
+        self._outlet.open(channel)
+
+    def announce_weights(self) -> Announcement:
+        """See weights.Outlet."""
+        return self._outlet.announce()
 
     def send_weights(self) -> None:
-        """Broadcasts all weights in named_weights' order. Raises WeightSyncError.
+        """See weights.Outlet. Raises WeightSyncError."""
+        self._outlet.send()
 
-        Only rank 0 notices a failure. It gathers the rest all the same: the other ranks do, and
-        their gathering must not meet that of the next attempt.
-        """
-        failure: WeightSyncError | None = None
-        for _, tensor in self.named_weights():
-            if self._sender is not None and failure is None:
-                try:
-                    self._sender.send(tensor)
-                except WeightSyncError as error:
-                    failure = error
-        if failure is not None:
-            raise failure
+    def weight_checksums(self) -> dict[str, str]:
+        """See weights.Outlet."""
+        return self._outlet.checksums()
 
-    def weight_names(self) -> tuple[list[str], list[str], list[list[int]]]:
-        """Names (as Hugging Face has them), dtypes and shapes, in the order of sending."""
-        names, shapes = [], []
+    def release_weights(self) -> None:
+        """See weights.Outlet."""
+        self._outlet.release()
+
+    def weight_shapes(self) -> list[tuple[str, list[int]]]:
+        """Names (as Hugging Face has them) and whole shapes, in the order of sending."""
+        return [
+            (name.removeprefix(HF_PREFIX), list(parameter.shape))
+            for name, parameter in self._policy.named_parameters()
+        ]
+
+    def named_weights(
+        self, dtype: torch.dtype = torch.float32, device: str = "cpu"
+    ) -> Iterator[tuple[str, Tensor]]:
+        """Full tensors; a collective on all ranks. A tied head does not appear."""
         for name, parameter in self._policy.named_parameters():
-            names.append(name.removeprefix(HF_PREFIX))
-            shapes.append(list(parameter.shape))
-        return names, ["float32"] * len(names), shapes
-
-    def named_weights(self) -> Iterator[tuple[str, Tensor]]:
-        """Full fp32 tensors on the CPU; a collective on all ranks. A tied head does not appear."""
-        for name, parameter in self._policy.named_parameters():
-            yield name.removeprefix(HF_PREFIX), full(parameter).float().cpu().contiguous()
+            tensor = full(parameter).detach().to(device=device, dtype=dtype)
+            yield name.removeprefix(HF_PREFIX), tensor.contiguous()
 
     def state_digest(self) -> str:
         """sha256 over policy, optimizer and reference: equal iff the state is bit-equal."""
@@ -193,8 +192,7 @@ class Learner:
 
     def close(self) -> None:
         """Leaves the process group."""
-        if self._sender is not None:
-            self._sender.close()
+        self._outlet.close()
         if dist.is_initialized():
             dist.destroy_process_group()
 

@@ -1,5 +1,6 @@
 """An engine in a Ray actor, and its proxy on the driver."""
 
+import asyncio
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,7 @@ from prorl_api.spec_roles import EngineKind
 from ray.exceptions import RayActorError, RayTaskError
 
 from prorl_trainer.errors import EngineLostError, TrainingError
+from prorl_trainer.rollout.backend import Announcement, Channel
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.types import Completion, GenerationRequest
 
@@ -22,14 +24,24 @@ class HostedEngine(Protocol):
         """See types.Engine."""
         ...
 
-    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+    async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """Joins the learner's channel with this rank."""
         ...
 
-    async def update_weights(
-        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
-    ) -> None:
-        """One whole update session. Raises WeightSyncError."""
+    async def update_weights(self, announcement: Announcement, version: str) -> None:
+        """Pauses generation and receives one whole update. Raises WeightSyncError."""
+        ...
+
+    async def weight_checksums(self, announcement: Announcement) -> dict[str, str]:
+        """Name -> sha256 of what the engine computes with. Raises WeightSyncError."""
+        ...
+
+    async def resume(self) -> None:
+        """Goes on generating after an update."""
+        ...
+
+    async def tokens_drawn(self) -> int:
+        """Grows while the engine makes progress."""
         ...
 
     async def weight_version(self) -> str:
@@ -62,15 +74,25 @@ class EngineActor:
         """See types.Engine."""
         return await self._engine.generate(requests)
 
-    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+    async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """See HostedEngine."""
-        await self._engine.init_weight_channel(host, port, rank, world_size)
+        await self._engine.init_weight_channel(channel, rank)
 
-    async def update_weights(
-        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
-    ) -> None:
+    async def update_weights(self, announcement: Announcement, version: str) -> None:
         """See HostedEngine."""
-        await self._engine.update_weights(names, dtypes, shapes, version)
+        await self._engine.update_weights(announcement, version)
+
+    async def weight_checksums(self, announcement: Announcement) -> dict[str, str]:
+        """See HostedEngine."""
+        return await self._engine.weight_checksums(announcement)
+
+    async def resume(self) -> None:
+        """See HostedEngine."""
+        await self._engine.resume()
+
+    async def tokens_drawn(self) -> int:
+        """See HostedEngine."""
+        return await self._engine.tokens_drawn()
 
     async def weight_version(self) -> str:
         """See types.Engine."""
@@ -90,19 +112,35 @@ class RayEngine:
         await self._call("ready")
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See types.Engine."""
-        completions: list[Completion] = await self._call("generate", list(requests))
+        """See types.Engine. Cancelled, it ends in the actor too: nobody would take the result."""
+        call = self._actor.generate.remote(list(requests))
+        try:
+            completions: list[Completion] = await self._answer(call)
+        except asyncio.CancelledError:
+            ray.cancel(call)
+            raise
         return completions
 
-    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+    async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """See HostedEngine."""
-        await self._call("init_weight_channel", host, port, rank, world_size)
+        await self._call("init_weight_channel", channel, rank)
 
-    async def update_weights(
-        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
-    ) -> None:
+    async def update_weights(self, announcement: Announcement, version: str) -> None:
         """See HostedEngine."""
-        await self._call("update_weights", names, dtypes, shapes, version)
+        await self._call("update_weights", announcement, version)
+
+    async def weight_checksums(self, announcement: Announcement) -> dict[str, str]:
+        """See HostedEngine."""
+        found: dict[str, str] = await self._call("weight_checksums", announcement)
+        return found
+
+    async def resume(self) -> None:
+        """See HostedEngine."""
+        await self._call("resume")
+
+    async def tokens_drawn(self) -> int:
+        """See HostedEngine."""
+        return int(await self._call("tokens_drawn"))
 
     async def weight_version(self) -> str:
         """See types.Engine."""
@@ -113,8 +151,11 @@ class RayEngine:
         ray.kill(self._actor)
 
     async def _call(self, method: str, *args: Any) -> Any:
+        return await self._answer(getattr(self._actor, method).remote(*args))
+
+    async def _answer(self, call: Any) -> Any:
         try:
-            return await getattr(self._actor, method).remote(*args)
+            return await call
         except RayActorError as error:
             raise EngineLostError(self.name, str(error)) from error
         except RayTaskError as error:

@@ -3,6 +3,7 @@
 Legend: B requests of a batch, V vocabulary.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +13,8 @@ from torch import Tensor
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from prorl_trainer.errors import WeightSyncError
-from prorl_trainer.learn.weights import broadcast, join_channel
+from prorl_trainer.learn.weights import broadcast, checksum, join_channel
+from prorl_trainer.rollout.backend import Announcement, Channel
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest
 
 
@@ -25,11 +27,21 @@ class _Draft:
     tokens: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     finish: FinishReason | None = None
+    versions: list[str] = field(default_factory=list)
+    starts: list[int] = field(default_factory=list)
+
+    def add(self, token: int, logprob: float, version: str) -> None:
+        """One more token, from weights of this version."""
+        if not self.versions or self.versions[-1] != version:
+            self.versions.append(version)
+            self.starts.append(len(self.tokens))
+        self.tokens.append(token)
+        self.logprobs.append(logprob)
 
 
 class HfEngine:
-    """types.Engine on a Hugging Face model. One request at a time feeds its own cache-free forward
-    only at the prompt; all requests of equal prompt length advance together."""
+    """types.Engine on a Hugging Face model. All requests of equal prompt length advance together.
+    Weights may change between two tokens; what was cached from the old ones is computed anew."""
 
     def __init__(self, model_dir: Path, name: str = "transformers-0") -> None:
         self.name = name
@@ -40,28 +52,41 @@ class HfEngine:
         self._eos = int(self._tokenizer.eos_token_id)
         self._version = "initial"
         self._channel: tuple[torch.distributed.ProcessGroupGloo, object] | None = None
+        self._running = asyncio.Event()
+        self._running.set()
+        self._tokens_drawn = 0
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """One completion per request, in order."""
         by_length: dict[int, list[GenerationRequest]] = {}
         for request in requests:
             by_length.setdefault(len(request.prompt_token_ids), []).append(request)
-        done = [c for batch in by_length.values() for c in self._generate_batch(batch)]
+        done = [c for batch in by_length.values() for c in await self._generate_batch(batch)]
         found = {completion.request_id: completion for completion in done}
         return [found[request.request_id] for request in requests]
 
-    @torch.no_grad()
-    def _generate_batch(self, requests: list[GenerationRequest]) -> list[Completion]:
+    async def _generate_batch(self, requests: list[GenerationRequest]) -> list[Completion]:
         drafts = [
             _Draft(request=r, generator=torch.Generator().manual_seed(r.seed)) for r in requests
         ]
         ids = torch.tensor([r.prompt_token_ids for r in requests])
-        cache = None
+        cache, cached_by, num_cached = None, self._version, 0
         while any(d.finish is None for d in drafts):
-            out = self._model(input_ids=ids, past_key_values=cache, use_cache=True)
-            cache = out.past_key_values
-            ids = torch.tensor([[self._draw(d, out.logits[i, -1])] for i, d in enumerate(drafts)])
+            await self._turn()
+            if cached_by != self._version:
+                cache, cached_by, num_cached = None, self._version, 0
+            with torch.no_grad():
+                new = ids[:, num_cached:]
+                out = self._model(input_ids=new, past_key_values=cache, use_cache=True)
+            cache, num_cached = out.past_key_values, ids.shape[1]
+            drawn = [[self._draw(d, out.logits[i, -1])] for i, d in enumerate(drafts)]
+            ids = torch.cat([ids, torch.tensor(drawn)], dim=1)
         return [self._completion(draft) for draft in drafts]
+
+    async def _turn(self) -> None:
+        """Lets others go on, an update of the weights above all; waits while paused."""
+        await asyncio.sleep(0)
+        await self._running.wait()
 
     def _draw(self, draft: _Draft, logits: Tensor) -> int:
         """Next token of the draft from logits[V]; end-of-sequence again once it is finished."""
@@ -73,8 +98,8 @@ class HfEngine:
             token = int(logprobs.argmax())
         else:
             token = int(torch.multinomial(logprobs.exp(), 1, generator=draft.generator))
-        draft.tokens.append(token)
-        draft.logprobs.append(float(logprobs[token]))
+        draft.add(token, float(logprobs[token]), self._version)
+        self._tokens_drawn += 1
         if token == self._eos:
             draft.finish = FinishReason.STOP
         elif len(draft.tokens) >= draft.request.max_tokens:
@@ -88,7 +113,8 @@ class HfEngine:
             mask=(True,) * len(draft.tokens),
             logprobs=tuple(draft.logprobs),
             finish_reason=draft.finish or FinishReason.LENGTH,
-            weight_versions=(self._version,),
+            weight_versions=tuple(draft.versions),
+            weight_starts=tuple(draft.starts),
             text=self._tokenizer.decode(draft.tokens, skip_special_tokens=True),
         )
 
@@ -105,25 +131,44 @@ class HfEngine:
                 known[name].copy_(tensor)
         self._version = version
 
-    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
-        """Joins the learner's channel."""
-        self._channel = join_channel(host, port, rank, world_size)
+    async def init_weight_channel(self, channel: Channel, rank: int) -> None:
+        """Joins the learner's channel; generation goes on meanwhile."""
+        self._channel = await asyncio.to_thread(
+            join_channel, channel.host, channel.port, rank, channel.world_size
+        )
 
-    async def update_weights(
-        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
-    ) -> None:
+    async def update_weights(self, announcement: Announcement, version: str) -> None:
         """Receives all tensors, then loads them. Raises WeightSyncError."""
+        self._running.clear()
         if self._channel is None:
             raise WeightSyncError("The weight channel was not opened.")
+        self.load_weights(await asyncio.to_thread(self._receive, announcement), version)
+
+    def _receive(self, announcement: Announcement) -> list[tuple[str, Tensor]]:
+        assert self._channel is not None
         weights = []
-        for name, dtype, shape in zip(names, dtypes, shapes, strict=True):
+        rows = zip(announcement.names, announcement.dtypes, announcement.shapes, strict=True)
+        for name, dtype, shape in rows:
             tensor = torch.empty(shape, dtype=getattr(torch, dtype))
             try:
                 broadcast(self._channel[0], tensor)
             except RuntimeError as error:
                 raise WeightSyncError(f"Receiving {name} failed: {error}") from error
             weights.append((name, tensor))
-        self.load_weights(weights, version)
+        return weights
+
+    async def weight_checksums(self, announcement: Announcement) -> dict[str, str]:
+        """Name -> sha256 of the loaded tensors."""
+        known = dict(self._model.named_parameters())
+        return {name: checksum(known[name]) for name in announcement.names}
+
+    async def resume(self) -> None:
+        """Goes on generating."""
+        self._running.set()
+
+    async def tokens_drawn(self) -> int:
+        """Of all completions, finished or not."""
+        return self._tokens_drawn
 
     async def weight_version(self) -> str:
         """Version of the last finished update."""

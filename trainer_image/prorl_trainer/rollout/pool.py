@@ -1,7 +1,8 @@
 """The elastic pool: one engine per place that can hold one, each with the current weights first.
 
-An engine is loading, loaded (without the current weights) or usable. Only `publish` makes engines
-usable, and only the loop calls it, so weights never change while they are being sent.
+An engine is loading, loaded (without the current weights) or usable. Weights are sent by `publish`,
+which the loop calls, and to newcomers while somebody waits for them, unless `hold` says that the
+learners are changing their weights just now.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from prorl_trainer.errors import EngineLostError
+from prorl_trainer.rollout.stall import STALL_SECONDS, wait_stalled
 from prorl_trainer.types import Completion, GenerationRequest
 
 log = logging.getLogger(__name__)
@@ -36,8 +38,12 @@ class PoolEngine(Protocol):
         """See types.Engine."""
         ...
 
+    async def tokens_drawn(self) -> int:
+        """Grows while the engine makes progress."""
+        ...
+
     def close(self) -> None:
-        """Ends the engine."""
+        """Ends the engine; its calls end with EngineLostError."""
         ...
 
 
@@ -68,40 +74,53 @@ class EnginePool(Generic[E]):
         self._send = send
         self._min_engines = min_engines
         self._on_change = on_change
+        self._stall_seconds = STALL_SECONDS
         self._engines: dict[str, E] = {}
         self._place_of: dict[str, str] = {}
         self._loaded: set[str] = set()
         self._load: dict[str, int] = {}
-        """Requests in flight of each usable engine."""
+        """Requests in flight of each engine."""
+        self._usable: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._proven: set[str] = set()
         """Engines that have generated something."""
         self._deaths = 0
         self._changed = asyncio.Event()
         self._publishing = asyncio.Lock()
+        self._may_send = asyncio.Event()
+        self._may_send.set()
         self._scanner: asyncio.Task[None] | None = None
 
-    def open(self) -> None:
-        """Starts looking for places."""
+    def open(self, stall_seconds: float = STALL_SECONDS) -> None:
+        """Starts looking for places. An engine that has requests and draws no token for
+        stall_seconds is lost."""
+        self._stall_seconds = stall_seconds
         self._scanner = asyncio.create_task(self._scan())
 
     @property
     def num_usable(self) -> int:
         """Engines that may be given requests."""
-        return len(self._load)
+        return len(self._usable)
+
+    def hold(self) -> None:
+        """Until the next publish no engine gets weights: those of the learners are changing. Usable
+        engines go on."""
+        self._may_send.clear()
 
     async def publish(self) -> None:
         """Gives every loaded engine the current weights and makes it usable; waits for
-        min_engines. Raises WeightSyncError, TrainerLostError."""
+        min_engines. What is being generated goes on with the new weights. Raises WeightSyncError,
+        TrainerLostError."""
         async with self._publishing:
-            self._load = {}
+            self._usable = set()
             await self._publish()
+            self._may_send.set()
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """Draws on the least loaded engine; a lost engine's requests go to another one."""
         while True:
             await self._wait_usable()
-            name = least_loaded(self._load)
+            name = least_loaded({name: self._load[name] for name in self._usable})
             self._load[name] += len(requests)
             try:
                 completions = await self._engines[name].generate(requests)
@@ -125,9 +144,10 @@ class EnginePool(Generic[E]):
             self._drop(name, lost=0)
 
     async def _wait_usable(self) -> None:
-        while len(self._load) < self._min_engines:
+        while len(self._usable) < self._min_engines:
+            await self._may_send.wait()
             async with self._publishing:
-                if len(self._load) < self._min_engines:
+                if self._may_send.is_set() and len(self._usable) < self._min_engines:
                     await self._publish()
 
     async def _publish(self) -> None:
@@ -141,10 +161,8 @@ class EnginePool(Generic[E]):
                 )
                 await self._lose(error.engine, error)
                 continue
-            for name in names:
-                if name in self._loaded:
-                    self._load.setdefault(name, 0)
-            self._on_change(len(self._load), 0)
+            self._usable |= self._loaded.intersection(names)
+            self._on_change(len(self._usable), 0)
             return
 
     async def _wait_loaded(self) -> list[str]:
@@ -181,8 +199,12 @@ class EnginePool(Generic[E]):
         self._loaded.discard(name)
         self._proven.discard(name)
         self._load.pop(name, None)
+        self._usable.discard(name)
+        task = self._tasks[name]
+        if task is not asyncio.current_task():
+            task.cancel()
         engine.close()
-        self._on_change(len(self._load), lost)
+        self._on_change(len(self._usable), lost)
 
     async def _scan(self) -> None:
         try:
@@ -201,15 +223,26 @@ class EnginePool(Generic[E]):
             engine = self._start(place)
             self._engines[engine.name] = engine
             self._place_of[engine.name] = place
-            self._tasks[engine.name] = asyncio.create_task(self._wait_ready(engine))
+            self._load[engine.name] = 0
+            self._tasks[engine.name] = asyncio.create_task(self._attend(engine))
 
-    async def _wait_ready(self, engine: E) -> None:
+    async def _attend(self, engine: E) -> None:
+        """An engine's start, and whatever befalls it that no call notices."""
         try:
             await engine.ready()
             if engine.name in self._engines:
                 self._loaded.add(engine.name)
+                self._changed.set()
+                await wait_stalled(
+                    engine.tokens_drawn,
+                    lambda: self._load.get(engine.name, 0) > 0 and not self._publishing.locked(),
+                    limit_s=self._stall_seconds,
+                )
+                reason = f"it has drawn no token for {self._stall_seconds:.0f} s"
+                raise EngineLostError(engine.name, reason)
         except EngineLostError as error:
-            log.warning("engine=%s did not start: %s", engine.name, error.reason)
+            if engine.name in self._engines:
+                log.warning("engine=%s lost: %s", engine.name, error.reason)
             await self._lose(engine.name, error)
         finally:
             self._changed.set()

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from prorl_api.spec_roles import EngineKind
 
+from prorl_trainer.rollout.backend import Backend
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EngineSettings:
@@ -17,3 +19,5 @@ class EngineSettings:
     """0 or 1."""
     max_concurrent_sequences: int
     seed: int
+    backend: Backend = Backend.GLOO
+    """How weights arrive."""

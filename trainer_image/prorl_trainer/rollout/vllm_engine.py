@@ -1,6 +1,6 @@
 """The vLLM engine: asynchronous, with the native weight-transfer session. Runs inside an actor.
 
-On GPUs the same session would use vLLM's NCCL backend; not exercised on a GPU.
+The session is the same for all backends; NCCL and IPC were not exercised on a GPU.
 """
 
 import asyncio
@@ -9,6 +9,13 @@ from collections.abc import Coroutine, Sequence
 from typing import Any
 
 from prorl_trainer.errors import EngineLostError, WeightSyncError
+from prorl_trainer.rollout.backend import (
+    Announcement,
+    Backend,
+    Channel,
+    init_info,
+    update_info,
+)
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest
 
@@ -24,23 +31,26 @@ ALIVE_SECONDS = 1.0
 """Time between two looks at the engine's process."""
 
 
-def _set_environment(num_gpus: int) -> None:
+def _set_environment(settings: EngineSettings) -> None:
     """Before vllm is imported; what is set already wins."""
-    if num_gpus == 0:
+    if settings.num_gpus == 0:
         for name, value in CPU_ENVIRONMENT.items():
             os.environ.setdefault(name, value)
+    if settings.backend is Backend.IPC:
+        # CUDA handles are no JSON: vLLM pickles them from this process to its own child.
+        os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
 
 
 class VllmEngine:
     """Draws completions with their log-probs and the versions of the weights that wrote them."""
 
     def __init__(self, settings: EngineSettings) -> None:
-        _set_environment(settings.num_gpus)
+        _set_environment(settings)
         from vllm.config.weight_transfer import WeightTransferConfig
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        from prorl_trainer.rollout.weight_transfer import BACKEND
+        from prorl_trainer.rollout.progress import TokenCount
 
         cpu = settings.num_gpus == 0
         arguments = AsyncEngineArgs(
@@ -53,11 +63,13 @@ class VllmEngine:
             # Log-probs after temperature: those the policy really sampled from.
             logprobs_mode="processed_logprobs",
             seed=settings.seed,
-            weight_transfer_config=WeightTransferConfig(backend=BACKEND),
+            weight_transfer_config=WeightTransferConfig(backend=settings.backend.value),
             worker_extension_cls="prorl_trainer.rollout.weight_transfer.Extension",
             disable_log_stats=True,
         )
-        self._llm: Any = AsyncLLM.from_engine_args(arguments)
+        self._backend = settings.backend
+        self._count = TokenCount()
+        self._llm: Any = AsyncLLM.from_engine_args(arguments, stat_loggers=[self._count.logger])
         self._version = "initial"
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
@@ -89,42 +101,61 @@ class VllmEngine:
             final = output
         return _completion(request.request_id, final.outputs[0], self._version)
 
-    async def init_weight_channel(self, host: str, port: int, rank: int, world_size: int) -> None:
+    async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """Joins the learner's channel. Raises EngineLostError."""
         from vllm.distributed.weight_transfer.base import WeightTransferInitRequest
 
-        info = {"host": host, "port": port, "rank": rank, "world_size": world_size}
-        request = WeightTransferInitRequest(init_info=info)
+        request = WeightTransferInitRequest(init_info=init_info(channel, rank))
         await self._while_alive(self._llm.init_weight_transfer_engine(request))
 
-    async def update_weights(
-        self, names: list[str], dtypes: list[str], shapes: list[list[int]], version: str
-    ) -> None:
-        """One whole session: pause, receive, finish, resume. Raises WeightSyncError, and
-        EngineLostError where the engine's process is gone though the actor is not.
+    async def update_weights(self, announcement: Announcement, version: str) -> None:
+        """Pause, receive, finish. Raises WeightSyncError, and EngineLostError where the engine's
+        process is gone though the actor is not.
 
         After a failure the layers are unusable, so the engine stays paused until a later session
         has finished; resuming in a bare `finally` would kill it.
         """
-        info = {"names": names, "dtypes": dtypes, "shapes": shapes}
         try:
-            await self._while_alive(self._receive(info, version))
+            await self._while_alive(self._receive(update_info(announcement), version))
         except EngineLostError:
             raise
         except Exception as error:  # vLLM reports worker errors as plain Exception
             raise WeightSyncError(f"vLLM did not take the weights {version}: {error}") from error
-        await self._while_alive(self._llm.resume_generation())
         self._version = version
 
     async def _receive(self, info: dict[str, Any], version: str) -> None:
         from vllm.distributed.weight_transfer.base import WeightTransferUpdateRequest
 
-        await self._llm.pause_generation(mode="keep")
+        # Clears the prefix cache, and has what is running computed anew: nothing of the old
+        # weights is left in the cache.
+        await self._llm.pause_generation(mode="keep", clear_cache=True)
         await self._llm.start_weight_update()
         await self._llm.update_weights(WeightTransferUpdateRequest(update_info=info))
         await self._llm.finish_weight_update(weight_version=version)
 
-    async def _while_alive(self, call: Coroutine[Any, Any, None]) -> None:
+    async def weight_checksums(self, announcement: Announcement) -> dict[str, str]:
+        """Name -> sha256 of what the worker computes with. Raises WeightSyncError."""
+        wanted = (announcement.names, announcement.dtypes, announcement.shapes)
+        try:
+            found = await self._while_alive(
+                self._llm.collective_rpc("prorl_checksums", args=wanted)
+            )
+        except EngineLostError:
+            raise
+        except Exception as error:  # vLLM reports worker errors as plain Exception
+            raise WeightSyncError(f"vLLM's weights cannot be read: {error}") from error
+        (checksums,) = found  # one worker an engine: tensor parallelism is not offered
+        return dict(checksums)
+
+    async def resume(self) -> None:
+        """Goes on generating after an update. Raises EngineLostError."""
+        await self._while_alive(self._llm.resume_generation())
+
+    async def tokens_drawn(self) -> int:
+        """Of all completions, finished or not."""
+        return self._count.tokens
+
+    async def _while_alive(self, call: Coroutine[Any, Any, Any]) -> Any:
         """Raises EngineLostError: vLLM never answers a call during which its process dies."""
         task = asyncio.ensure_future(call)
         try:
@@ -134,7 +165,7 @@ class VllmEngine:
                 await asyncio.wait({task}, timeout=ALIVE_SECONDS)
             if task.exception() is not None and self._llm.errored:
                 raise EngineLostError("vllm", str(task.exception()))
-            await task
+            return await task
         finally:
             task.cancel()
 
@@ -152,13 +183,22 @@ def _completion(request_id: str, output: Any, version: str) -> Completion:
     logprobs = tuple(
         float(entry[token].logprob) for entry, token in zip(output.logprobs, tokens, strict=True)
     )
-    spans = output.weight_versions or []
+    versions, starts = _versions(output, version)
     return Completion(
         request_id=request_id,
         token_ids=tokens,
         mask=(True,) * len(tokens),
         logprobs=logprobs,
         finish_reason=FinishReason(output.finish_reason),
-        weight_versions=tuple(span.version or version for span in spans) or (version,),
+        weight_versions=versions,
+        weight_starts=starts,
         text=output.text,
     )
+
+
+def _versions(output: Any, version: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Versions and first tokens of the spans; vLLM gives none where no token was drawn."""
+    spans = output.weight_versions
+    if not spans:
+        return (version,), (0,)
+    return tuple(span.version for span in spans), tuple(span.start for span in spans)

@@ -5,6 +5,7 @@ worker_extension_cls there). The learner's end is learn/weights.py.
 """
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from vllm.distributed.weight_transfer.base import (
@@ -18,10 +19,11 @@ from vllm.model_executor.model_loader.reload import (
     initialize_layerwise_reload,
 )
 
-from prorl_trainer.learn.weights import broadcast, join_channel
+from prorl_trainer.learn.weights import broadcast, checksum, join_channel
+from prorl_trainer.rollout.backend import EMBEDDING, HEAD, Backend
+from prorl_trainer.rollout.readback import read_tensors
 
-BACKEND = "prorl_gloo"
-EMBEDDING = "model.embed_tokens.weight"
+BACKEND = Backend.GLOO.value
 
 
 @dataclass
@@ -39,7 +41,7 @@ class GlooUpdateInfo(WeightTransferUpdateInfo):
     """All tensors of one update, in the order of sending."""
 
     names: list[str] = field(default_factory=list)
-    dtypes: list[str] = field(default_factory=list)
+    dtype_names: list[str] = field(default_factory=list)
     shapes: list[list[int]] = field(default_factory=list)
 
 
@@ -66,7 +68,7 @@ class GlooWeightTransfer(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
         """Raises RuntimeError when the learner is gone or late."""
         if self._group is None:
             raise RuntimeError("the weight channel was not opened")
-        rows = zip(update_info.names, update_info.dtypes, update_info.shapes, strict=True)
+        rows = zip(update_info.names, update_info.dtype_names, update_info.shapes, strict=True)
         for name, dtype, shape in rows:
             tensor = torch.empty(shape, dtype=getattr(torch, dtype))
             broadcast(self._group, tensor)
@@ -91,6 +93,20 @@ class GlooWeightTransfer(WeightTransferEngine[GlooInitInfo, GlooUpdateInfo]):
 
 class Extension:
     """Mixed into vLLM's worker; importing this module registers the backend in its process."""
+
+    model_runner: Any
+
+    def prorl_checksums(
+        self, names: list[str], dtype_names: list[str], shapes: list[list[int]]
+    ) -> dict[str, str]:
+        """Name -> sha256 of the weights that the worker computes with. Raises WeightSyncError."""
+        model = self.model_runner.get_model()
+        dtypes = dict(zip(names, dtype_names, strict=True))
+        dtypes.setdefault(HEAD, dtypes.get(EMBEDDING, ""))
+        return {
+            name: checksum(tensor.to(getattr(torch, dtypes[name])))
+            for name, tensor in read_tensors(model, dict(zip(names, shapes, strict=True)))
+        }
 
 
 if BACKEND not in WeightTransferEngineFactory._registry:
