@@ -267,6 +267,15 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.algorithm.advantage.normalisation",
         {"algorithm": {"advantage": {"estimator": "rloo", "normalisation": "sequence"}}},
     ),
+    "oversample-without-effect": (
+        "spec.algorithm.dynamicSampling.oversample",
+        {"algorithm": {"dynamicSampling": {"enabled": False, "oversample": 1.5}}},
+    ),
+    "oversample-too-much": (
+        "spec.algorithm.dynamicSampling.oversample",
+        {"algorithm": {"dynamicSampling": {"oversample": 4.5}}},
+    ),
+    "staleness-too-much": ("spec.rollout.maxStaleness", {"rollout": {"maxStaleness": 2}}),
     "one-sample-filtered": (
         "spec.algorithm.dynamicSampling",
         {"algorithm": {"samplesPerPrompt": 1, "advantage": {"estimator": "reinforce++"}}},

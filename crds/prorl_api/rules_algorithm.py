@@ -27,6 +27,15 @@ def _filter(spec: ProRLJobSpec) -> Iterator[Finding]:
         )
 
 
+def _oversample(spec: ProRLJobSpec) -> Iterator[Finding]:
+    sampling = spec.algorithm.dynamic_sampling
+    if sampling.oversample > 1 and not sampling.enabled:
+        yield (
+            "spec.algorithm.dynamicSampling.oversample",
+            f"{sampling.oversample} has no effect: with dynamicSampling off every group is kept",
+        )
+
+
 def _normalisation(spec: ProRLJobSpec) -> Iterator[Finding]:
     advantage = spec.algorithm.advantage
     wanted = advantage.normalisation
@@ -107,6 +116,15 @@ ALGORITHM_RULES: tuple[Rule, ...] = (
         "group would be drawn again'",
         meaning="Off with samplesPerPrompt 1: rewards of a single sample never differ.",
         check=_filter,
+    ),
+    Rule(
+        path="spec.algorithm",
+        field="dynamicSampling.oversample",
+        cel=f"self.dynamicSampling.oversample <= 1.0 || {_FILTERED}",
+        say="'%s has no effect: with dynamicSampling off every group is kept'"
+        ".format([self.dynamicSampling.oversample])",
+        meaning="1 with dynamicSampling off: every group is kept.",
+        check=_oversample,
     ),
     Rule(
         path="spec.algorithm",

@@ -148,6 +148,10 @@ class DynamicSamplingSpec(ApiModel):
     max_rounds: Annotated[int, Field(ge=1, le=100)] = 10
     """Generation rounds per step at most. After the last one the step goes on if at least half of
     promptsPerStep is there; otherwise the job fails with exit code NoSignal."""
+    oversample: Annotated[float, Field(ge=1, le=4)] = 1.0
+    """Prompts drawn in a round per prompt that is missing. More than 1 saves rounds, each of which
+    waits for its longest completion. Groups with a signal beyond promptsPerStep are carried to the
+    next step where rollout.maxStaleness allows it; else their prompts are drawn again then."""
 
 
 class AlgorithmSpec(ApiModel):

@@ -113,6 +113,11 @@ class RolloutSpec(ApiModel):
     gpus_per_replica: Annotated[int, Field(ge=0, le=1)] = 0
     """GPUs per rollout pod; 0 generates on the CPU."""
     engine: EngineKind = EngineKind.VLLM
+    max_staleness: Annotated[int, Field(ge=0, le=1)] = 0
+    """Versions that the weights of a token may be behind those that learn from it. 0: generation
+    and learning take turns, and a run repeats exactly. 1: while a step is learned from, the next
+    one is generated, and its weights are replaced in flight; spec.algorithm.mismatchCorrection
+    weighs what that does to the log-probs."""
     verify_weights: bool = False
     """After each update compare the checksums of every tensor in every engine with the learners';
     costs a second gathering of the weights. A difference is repaired by a whole new update, a

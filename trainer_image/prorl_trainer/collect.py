@@ -4,11 +4,13 @@ import asyncio
 import hashlib
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from prorl_api.spec_algorithm import AlgorithmSpec
 
-from prorl_trainer.algo.dynamic_sampling import Refill, has_signal, plan_refill
+from prorl_trainer.algo.dynamic_sampling import Refill, num_to_draw, plan_refill
+from prorl_trainer.algo.staleness import staleness_metrics
+from prorl_trainer.collected import Collected, Drawn
 from prorl_trainer.errors import NoSignalError
 from prorl_trainer.types import (
     Completion,
@@ -21,32 +23,6 @@ from prorl_trainer.types import (
 )
 
 Generate = Callable[[Sequence[GenerationRequest]], Awaitable[list[Completion]]]
-
-
-@dataclass(kw_only=True, slots=True)
-class Collected:
-    """What a step has drawn."""
-
-    kept: list[Group] = field(default_factory=list)
-    drawn: list[Group] = field(default_factory=list)
-    """All groups, the kept ones included."""
-    next_ordinal: int
-    rounds: int = 0
-    generate_seconds: float = 0.0
-    """Time until the last completion, summed over rounds; verification of others overlaps it."""
-    verify_seconds: float = 0.0
-    """Time from the last completion to the last verdict, summed over rounds."""
-
-    def add(self, drawn: "Drawn", *, keep_all: bool) -> None:
-        """Adds a round; keeps the groups with a signal, or every one that was judged."""
-        self.rounds += 1
-        self.drawn += drawn.groups
-        for group in drawn.groups:
-            scores = [score for _, score in group.trainable]
-            if (keep_all and scores) or has_signal(scores):
-                self.kept.append(group)
-        self.generate_seconds += drawn.generate_seconds
-        self.verify_seconds += drawn.verify_seconds
 
 
 def request_seed(*parts: int | str) -> int:
@@ -79,36 +55,17 @@ class Sampler:
     verifier: Verifier
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Drawn:
-    """One generation round, in the order of the prompts."""
-
-    groups: list[Group]
-    generate_seconds: float
-    """Time until the last completion; verification of others overlaps it."""
-    verify_seconds: float
-    """Time from the last completion to the last verdict."""
-
-
-async def collect(
-    spec: AlgorithmSpec, prompts: PromptSource, sampler: Sampler, *, first_ordinal: int
-) -> Collected:
+async def fill(
+    out: Collected, spec: AlgorithmSpec, prompts: PromptSource, sampler: Sampler
+) -> None:
     """Draws until promptsPerStep groups carry a signal. Raises NoSignalError."""
-    out = Collected(next_ordinal=first_ordinal)
-    wanted = spec.prompts_per_step
+    sampling, wanted = spec.dynamic_sampling, spec.prompts_per_step
     while True:
-        ordinals = range(out.next_ordinal, out.next_ordinal + wanted - len(out.kept))
-        out.next_ordinal = ordinals.stop
-        batch = [prompts.prompt(ordinal) for ordinal in ordinals]
-        out.add(
-            await draw(batch, spec, sampler, num_samples=spec.samples_per_prompt, name="train"),
-            keep_all=not spec.dynamic_sampling.enabled,
-        )
         refill = plan_refill(
             num_kept=len(out.kept),
             num_wanted=wanted,
             rounds_done=out.rounds,
-            max_rounds=spec.dynamic_sampling.max_rounds,
+            max_rounds=sampling.max_rounds,
         )
         if refill is Refill.NO_SIGNAL:
             raise NoSignalError(
@@ -116,7 +73,12 @@ async def collect(
                 f"{out.rounds} rounds: the tasks are too easy or too hard for the model."
             )
         if refill is not Refill.DRAW:
-            return out
+            return
+        missing = wanted - len(out.kept)
+        number = num_to_draw(num_missing=missing, oversample=sampling.oversample)
+        batch = [prompts.prompt(ordinal) for ordinal in out.next_prompts(number)]
+        drawn = await draw(batch, spec, sampler, num_samples=spec.samples_per_prompt, name="train")
+        out.add(drawn, keep_all=not sampling.enabled)
 
 
 async def draw(
@@ -158,20 +120,34 @@ async def _all_or_none(calls: Sequence[Coroutine[None, None, Group]]) -> list[Gr
 
 
 def rollout_metrics(out: Collected) -> dict[str, float]:
-    """Means over everything drawn, before dynamic sampling."""
+    """Means over everything drawn, before dynamic sampling; a step that lives on what was carried
+    has none."""
+    counts = {
+        "rounds": float(out.rounds),
+        "stale_dropped": float(out.stale_dropped),
+        "surplus_dropped": float(out.surplus_dropped),
+        "carried": float(len(out.carried)),
+        "generate_seconds": out.generate_seconds,
+        "verify_seconds": out.verify_seconds,
+        "tokens": 0.0,
+        "unjudged": 0.0,
+    }
+    return counts | staleness_metrics(out.kept, out.step) | _drawn_metrics(out)
+
+
+def _drawn_metrics(out: Collected) -> dict[str, float]:
+    if not out.drawn:
+        return {}
     completions = [c for g in out.drawn for c in g.completions]
     lengths = [len(c.token_ids) for c in completions]
     truncated = sum(c.finish_reason is FinishReason.LENGTH for c in completions)
     values = {
         "response_tokens_mean": sum(lengths) / len(lengths),
         "truncated_ratio": truncated / len(completions),
-        "kept_ratio": len(out.kept) / len(out.drawn),
+        "kept_ratio": out.num_usable / len(out.drawn),
         "tokens": float(sum(lengths)),
-        "rounds": float(out.rounds),
         "empty_completions": float(sum(not any(c.mask) for c in completions)),
         "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
-        "generate_seconds": out.generate_seconds,
-        "verify_seconds": out.verify_seconds,
     }
     return values | _reward_means(out.drawn)
 

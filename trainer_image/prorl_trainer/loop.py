@@ -13,10 +13,11 @@ from pathlib import Path
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_reset import ResetOptimizer
 
+from prorl_trainer.ahead import Collector
 from prorl_trainer.algo.schedule import learning_rate
 from prorl_trainer.batch import build_batch, reward_metrics
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.collect import Sampler, collect, draw, rollout_metrics
+from prorl_trainer.collect import Sampler, draw, rollout_metrics
 from prorl_trainer.errors import CheckpointError
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.reference import after_reset, after_step, best_step, decide_reset
@@ -33,6 +34,7 @@ class Parts:
     spec: ProRLJobSpec
     prompts: PromptSource
     sampler: Sampler
+    collector: Collector
     learners: LearnerGroup
     publish: Callable[[RunState], Awaitable[None]]
     """Gives all engines the weights that belong to this state."""
@@ -65,7 +67,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     """One RL step: from prompts to published weights."""
     spec = parts.spec.algorithm
     start = time.monotonic()
-    drawn = await collect(spec, parts.prompts, parts.sampler, first_ordinal=state.next_ordinal)
+    drawn = await parts.collector.collect(state)
     learn_start = time.monotonic()
     batch = build_batch(spec, state.step + 1, drawn.kept)
     update = await parts.learners.update(batch, update_settings(parts.spec, state))
@@ -75,7 +77,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     state = state.model_copy(
         update={
             "step": state.step + 1,
-            "next_ordinal": drawn.next_ordinal,
+            **drawn.frontier,
             "tokens": state.tokens + int(values["tokens"]),
             "reward_mean": values.get("reward_mean"),
         }

@@ -12,13 +12,15 @@ from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
 
 from prorl_trainer import ray_driver, start
+from prorl_trainer.ahead import Collector
+from prorl_trainer.algo.staleness import refuse_other, version_name
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.collect import Sampler
 from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.data.source import Prompts
-from prorl_trainer.errors import StorageError, TrainerLostError, WeightSyncError
+from prorl_trainer.errors import StorageError, TrainerLostError
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.losses import Losses
@@ -155,16 +157,23 @@ class Session:
             await learners.load(checkpoint.shards)
         self.state = first if checkpoint is None else checkpoint.state
         status.message("Waiting for the engines")
-        return await train(self._parts(prompts, verifier, learners), self.state)
+        parts = self._parts(prompts, verifier, learners)
+        try:
+            return await train(parts, self.state)
+        finally:
+            await parts.collector.close()
 
     def _parts(
         self, prompts: Prompts, verifier: VerifierClient, learners: RayLearnerGroup
     ) -> Parts:
         assert self._recorder is not None
+        assert self._pool is not None
+        sampler = Sampler(generate=self._generate, verifier=verifier)
         return Parts(
             spec=self._spec,
             prompts=prompts,
-            sampler=Sampler(generate=self._generate, verifier=verifier),
+            sampler=sampler,
+            collector=Collector(self._spec, prompts, sampler, hold=self._pool.hold),
             learners=learners,
             publish=self._publish,
             save=self._save,
@@ -176,7 +185,7 @@ class Session:
 
     def _version(self) -> str:
         assert self.state is not None
-        return f"{self._desk.attempt}-{self.state.step}"
+        return version_name(self._desk.attempt, self.state.step)
 
     async def _publish(self, state: RunState) -> None:
         assert self._pool is not None
@@ -192,13 +201,8 @@ class Session:
     async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         assert self._pool is not None
         completions = await self._pool.generate(requests)
-        expected = (self._version(),)
-        for completion in completions:
-            if completion.weight_versions != expected:
-                raise WeightSyncError(
-                    f"{completion.request_id} was written by weights "
-                    f"{completion.weight_versions}, must be {expected}."
-                )
+        if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
+            refuse_other(completions, self._version())
         return completions
 
     def _finished(self, state: RunState) -> None:

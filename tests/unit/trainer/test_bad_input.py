@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_trainer.batch import build_batch
-from prorl_trainer.collect import Sampler, collect, rollout_metrics
+from prorl_trainer.collect import Sampler, fill, rollout_metrics
+from prorl_trainer.collected import Collected
 from prorl_trainer.errors import NoSignalError
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Prompt, Verdict
 
@@ -62,6 +63,12 @@ def make_completion(request_id: str, tokens: int) -> Completion:
     )  # fmt: skip
 
 
+async def collect(algorithm: AlgorithmSpec, sampler: Sampler) -> Collected:
+    out = Collected(step=0, next_ordinal=0)
+    await fill(out, algorithm, Prompts(), sampler)
+    return out
+
+
 UNFILTERED = {"dynamicSampling": {"enabled": False}}
 
 
@@ -69,7 +76,7 @@ UNFILTERED = {"dynamicSampling": {"enabled": False}}
 async def test_an_empty_completion_is_counted_and_left_out(estimator: str) -> None:
     algorithm = spec(advantage={"estimator": estimator})
     script = Scripted([1.0, 0.0, 1.0], tokens=[4, 3, 0])
-    drawn = await collect(algorithm, Prompts(), script.sampler, first_ordinal=0)
+    drawn = await collect(algorithm, script.sampler)
     batch = build_batch(algorithm, 1, drawn.kept)
     assert [len(s.response_token_ids) for s in batch.sequences] == [4, 3, 4, 3]
     assert all(math.isfinite(s.advantage) for s in batch.sequences)
@@ -79,7 +86,7 @@ async def test_an_empty_completion_is_counted_and_left_out(estimator: str) -> No
 async def test_a_difference_that_only_an_empty_completion_makes_is_no_signal() -> None:
     script = Scripted([1.0, 1.0, 0.0], tokens=[4, 3, 0])
     with pytest.raises(NoSignalError, match="Only 0 of 2 groups had differing rewards"):
-        await collect(spec(), Prompts(), script.sampler, first_ordinal=0)
+        await collect(spec(), script.sampler)
 
 
 @pytest.mark.parametrize("estimator", ESTIMATORS)
@@ -87,25 +94,23 @@ async def test_a_group_of_which_one_completion_is_left_pulls_nowhere_by_itself(
     estimator: str,
 ) -> None:
     algorithm = spec(advantage={"estimator": estimator}, **UNFILTERED)
-    drawn = await collect(
-        algorithm, Prompts(), Scripted([1.0, None, None]).sampler, first_ordinal=0
-    )
+    drawn = await collect(algorithm, Scripted([1.0, None, None]).sampler)
     batch = build_batch(algorithm, 1, drawn.kept)
     assert [s.advantage for s in batch.sequences] == [0.0, 0.0]
 
 
 async def test_a_group_of_one_judged_completion_is_drawn_again_by_dynamic_sampling() -> None:
     with pytest.raises(NoSignalError):
-        await collect(spec(), Prompts(), Scripted([1.0, None, None]).sampler, first_ordinal=0)
+        await collect(spec(), Scripted([1.0, None, None]).sampler)
 
 
 @pytest.mark.parametrize("score", [0.0, 0.5, 1.0])
 async def test_no_signal_ends_after_max_rounds_with_the_numbers(score: float) -> None:
     algorithm = spec(dynamicSampling={"maxRounds": 3})
     with pytest.raises(NoSignalError, match=r"Only 0 of 2 groups .* after 3 rounds"):
-        await collect(algorithm, Prompts(), Scripted([score] * 3).sampler, first_ordinal=0)
+        await collect(algorithm, Scripted([score] * 3).sampler)
 
 
 async def test_nothing_judged_at_all_is_no_signal_even_without_a_filter() -> None:
     with pytest.raises(NoSignalError):
-        await collect(spec(**UNFILTERED), Prompts(), Scripted([None] * 3).sampler, first_ordinal=0)
+        await collect(spec(**UNFILTERED), Scripted([None] * 3).sampler)

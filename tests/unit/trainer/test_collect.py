@@ -91,6 +91,7 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         spec=SPEC,
         prompts=Prompts(),
         sampler=Sampler(generate=generate, verifier=Unjudged()),
+        collector=None,  # type: ignore[arg-type]
         learners=None,  # type: ignore[arg-type]
         publish=unplanned,
         save=unplanned,

@@ -1,5 +1,6 @@
 """Which groups carry a signal, and what to do when too few do (DAPO; ProRL v2)."""
 
+import math
 import statistics
 from collections.abc import Sequence
 from enum import StrEnum
@@ -19,16 +20,21 @@ class Refill(StrEnum):
 
     ENOUGH = "enough"
     DRAW = "draw"
-    """Draw as many prompts as are missing."""
+    """Draw another round of num_to_draw prompts."""
     TRAIN_SMALLER = "train-smaller"
     """No round is left, but at least MIN_FILL of the batch is there."""
     NO_SIGNAL = "no-signal"
 
 
 def plan_refill(*, num_kept: int, num_wanted: int, rounds_done: int, max_rounds: int) -> Refill:
-    """Decides after each round."""
+    """Decides before and after each round."""
     if num_kept >= num_wanted:
         return Refill.ENOUGH
     if rounds_done < max_rounds:
         return Refill.DRAW
     return Refill.TRAIN_SMALLER if num_kept >= MIN_FILL * num_wanted else Refill.NO_SIGNAL
+
+
+def num_to_draw(*, num_missing: int, oversample: float) -> int:
+    """Prompts of a round: oversample per missing group, rounded up."""
+    return math.ceil(oversample * num_missing)

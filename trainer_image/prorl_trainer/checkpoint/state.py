@@ -30,6 +30,9 @@ class ResetEntry(ApiModel):
         )
 
 
+from prorl_trainer.types import CarriedGroup
+
+
 class ReferenceState(ApiModel):
     """The frozen reference: how often and when it was replaced."""
 
@@ -52,7 +55,11 @@ class RunState(ApiModel):
     """PromptSource.fingerprints: so is one of other data."""
     step: int = Field(default=0, ge=0)
     next_ordinal: int = Field(default=0, ge=0)
-    """The oldest prompt that no finished step has used up."""
+    """The first prompt that has not been drawn for a finished step."""
+    returned: list[int] = []
+    """Earlier prompts that were drawn and not used: they are drawn again."""
+    carried: tuple[CarriedGroup, ...] = Field(default=(), exclude=True)
+    """Earlier prompts whose groups wait for the next step; a file of its own beside this one."""
     tokens: int = Field(default=0, ge=0)
     """Response tokens generated in finished steps."""
     reference: ReferenceState = ReferenceState()

@@ -1,7 +1,7 @@
 """The checkpoint store: which checkpoints there are, which one may be loaded, and the commit.
 
-Layout: DIRECTORY/step-00000042/{manifest.json, state.json, shards/...}. A directory with another
-name is no checkpoint: `.tmp-` is being written, `.bad-` was quarantined.
+Layout: DIRECTORY/step-00000042/{manifest.json, state.json, carried.json, shards/...}. A directory
+with another name is no checkpoint: `.tmp-` is being written, `.bad-` was quarantined.
 Commit: write and fsync everything in a temporary directory, manifest last, rename, fsync the
 parent, then prune. A crash at any point leaves the previous checkpoint or the new one.
 """
@@ -17,11 +17,11 @@ from pathlib import Path
 from prorl_api.spec_lifecycle import Resume
 
 from prorl_trainer.checkpoint import fence
+from prorl_trainer.checkpoint.documents import documents, read_state
 from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.manifest import (
     MANIFEST,
     SHARDS,
-    STATE,
     FileEntry,
     Manifest,
     read_manifest,
@@ -142,9 +142,10 @@ class CheckpointStore:
         return manifest
 
     def _seal(self, directory: Path, state: RunState, shards: ShardFiles, now: float) -> Manifest:
-        data = state.model_dump_json(by_alias=True).encode()
-        self._files.write(directory / STATE, data)
-        entries = {STATE: FileEntry(size_bytes=len(data), sha256=sha256(directory / STATE))}
+        entries = {}
+        for name, data in documents(state).items():
+            self._files.write(directory / name, data)
+            entries[name] = FileEntry(size_bytes=len(data), sha256=sha256(directory / name))
         for name, (size, digest) in sorted(shards.files.items()):
             path = directory / SHARDS / name
             if path.stat().st_size != size:
@@ -209,7 +210,7 @@ class CheckpointStore:
 
     def _open(self, step: int, directory: Path) -> Checkpoint:
         manifest = verify(directory)
-        state = RunState.model_validate_json((directory / STATE).read_bytes())
+        state = read_state(directory, manifest.files)
         if not step == manifest.step == state.step:
             raise ValueError(f"manifest and state are of steps {manifest.step} and {state.step}")
         return Checkpoint(directory=directory, manifest=manifest, state=state)

@@ -1,0 +1,30 @@
+"""The run's state as the JSON files of a checkpoint, and back."""
+
+from collections.abc import Collection
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from prorl_trainer.checkpoint.manifest import STATE
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.types import CarriedGroup
+
+CARRIED = "carried.json"
+"""The groups that wait for the next step: there only if there are any, and as large as they are."""
+
+_GROUPS = TypeAdapter(tuple[CarriedGroup, ...])
+
+
+def documents(state: RunState) -> dict[str, bytes]:
+    """File name -> content."""
+    found = {STATE: state.model_dump_json(by_alias=True).encode()}
+    return found | ({CARRIED: _GROUPS.dump_json(state.carried)} if state.carried else {})
+
+
+def read_state(directory: Path, files: Collection[str]) -> RunState:
+    """What documents wrote; `files` are those that the manifest lists. Raises ValueError."""
+    state = RunState.model_validate_json((directory / STATE).read_bytes())
+    if CARRIED not in files:
+        return state
+    groups = _GROUPS.validate_json((directory / CARRIED).read_bytes(), strict=True)
+    return state.model_copy(update={"carried": groups})
