@@ -53,6 +53,8 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "cpu-in-millis": {"verifier": {"pod": {"resources": {"cpu": "250m"}}}},
     "claim": {"checkpoint": _pvc(claimName="claim")},
     "size-and-class": {"checkpoint": _pvc(size="1Gi", storageClass="fast")},
+    "export-to-a-claim": {"export": {"uri": "pvc://models/run/final", "dtype": "float32"}},
+    "export-to-s3": {"export": {"uri": "s3://bucket/run-1/final"}},
     "integer-for-a-number": {"algorithm": {"learningRate": 1}},
     "revision-of-hf": {"model": {"uri": "hf://o/n", "revision": "abc"}},
     "logic-with-math-verify": {
@@ -201,6 +203,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown-block": ("spec.rolout", {"rolout": {}}),
     "unknown-field": ("spec.algorithm.stepz", {"algorithm": {"stepz": 1}}),
     "unknown-in-list": ("spec.data.train[0].urI", {"data": {"train": [dataset(urI="x")]}}),
+    "export-outside-its-claim": ("spec.export.uri", {"export": {"uri": "pvc://c/../x"}}),
     "text-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": "5"}}),
     "fraction-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": 1.5}}),
     "bool-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": True}}),

@@ -22,7 +22,7 @@ from prorl_trainer.types import (
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 TOKENS = 8
-START = RunState(job_uid="u", job_name="j", spec_hash="h", data_fingerprint="d")
+START = RunState(job_uid="u", job_name="j", spec_hash="h")
 
 
 def make_spec(

@@ -23,7 +23,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     """
     # What may change while the job runs is no part of the spec's identity.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
-    fixed = spec.model_copy(update={"rollout": rollout, "run_policy": RunPolicy()})
+    fixed = spec.model_copy(update={"rollout": rollout, "run_policy": RunPolicy(), "export": None})
     text = dumps(fixed.model_dump(mode="json", by_alias=True, exclude_defaults=True))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -10,6 +10,7 @@ from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
+from prorl_api.spec_output import ExportSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.status import ProRLJobStatus
@@ -20,7 +21,8 @@ name begins with a letter."""
 
 
 class ProRLJobSpec(ApiModel):
-    """The desired training run. Only rollout.replicas and runPolicy may change after creation."""
+    """The desired training run. Only rollout.replicas, runPolicy and export may change after
+    creation."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Trainer image of all roles; absent means the operator's default."""
@@ -38,6 +40,8 @@ class ProRLJobSpec(ApiModel):
     checkpoint: CheckpointSpec = CheckpointSpec()
     reference_reset: ReferenceResetSpec = ReferenceResetSpec()
     run_policy: RunPolicy = RunPolicy()
+    export: ExportSpec | None = None
+    """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""
 
     @property
     def world_size(self) -> int:

@@ -49,6 +49,8 @@ MODEL_CLAIM_DIR = PurePosixPath("/var/lib/prorl/model-claim")
 """Where the claim of a pvc:// model is mounted, read-only."""
 DATA_CLAIM_DIR = PurePosixPath("/var/lib/prorl/data-claims")
 """Claims of pvc:// datasets are mounted read-only at DATA_CLAIM_DIR/CLAIM in the coordinator."""
+EXPORT_CLAIM_DIR = PurePosixPath("/var/lib/prorl/export-claim")
+"""Where the claim of a pvc:// export is mounted in the coordinator, read-write."""
 TERMINATION_LOG = PurePosixPath("/dev/termination-log")
 """wire.TerminationMessage as JSON; read by the operator after the container has ended."""
 

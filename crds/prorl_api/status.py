@@ -33,6 +33,7 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     CHECKPOINTED = "Checkpointed"
     DEGRADED = "Degraded"
+    EXPORTED = "Exported"
     COMPLETED = "Completed"
     FAILED = "Failed"
 
@@ -107,6 +108,14 @@ class ReferenceStatus(ApiModel):
     next_reset_step: int | None = None
 
 
+class ExportStatus(ApiModel):
+    """The exported model."""
+
+    uri: Annotated[str, StringConstraints(max_length=2048)]
+    step: int
+    """Finished RL steps of the weights."""
+
+
 class ProRLJobStatus(ApiModel):
     """Everything that the operator knows about the job. Rebuilt from observation."""
 
@@ -125,3 +134,4 @@ class ProRLJobStatus(ApiModel):
     progress: Progress | None = None
     checkpoint: CheckpointStatus | None = None
     reference: ReferenceStatus | None = None
+    export: ExportStatus | None = None

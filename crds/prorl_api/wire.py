@@ -15,7 +15,7 @@ from pydantic import Field, StringConstraints
 from prorl_api.base import ApiModel
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import Role
-from prorl_api.status import CheckpointStatus, Measured, Progress, ReferenceStatus
+from prorl_api.status import CheckpointStatus, ExportStatus, Measured, Progress, ReferenceStatus
 
 MAX_STATUS_MESSAGE = 1024
 MAX_TERMINATION_BYTES = 4096
@@ -72,6 +72,9 @@ class StatusDocument(ApiModel):
     learner_restarts: int = 0
     """Times the learner group was rebuilt from a checkpoint within this attempt."""
     spec_hash: str
+    export: ExportStatus | None = None
+    export_failure: Annotated[str, StringConstraints(max_length=MAX_STATUS_MESSAGE)] = ""
+    """Why the run has no export although it asked for one."""
 
 
 class CommandKind(StrEnum):
@@ -144,6 +147,9 @@ class TerminationMessage(ApiModel):
     checkpoint_step: int | None = None
     accuracy: Measured | None = None
     reward_mean: Measured | None = None
+    export: ExportStatus | None = None
+    export_failure: Annotated[str, StringConstraints(max_length=MAX_STATUS_MESSAGE)] = ""
+    """As in StatusDocument."""
 
     def as_json(self) -> str:
         """In at most MAX_TERMINATION_BYTES of UTF-8, for which a long message is cut."""

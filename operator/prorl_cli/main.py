@@ -1,7 +1,8 @@
-"""`prorl`, also `kubectl prorl`: check a ProRLJob, count what it needs, train it here."""
+"""`prorl`, also `kubectl prorl`: check a ProRLJob, count its needs, train it here, export it."""
 
 import click
 
+from prorl_cli.export import export
 from prorl_cli.plan import plan
 from prorl_cli.run import run
 from prorl_cli.validate import validate
@@ -16,6 +17,7 @@ def main() -> None:
 main.add_command(validate)
 main.add_command(run)
 main.add_command(plan)
+main.add_command(export)
 
 if __name__ == "__main__":
     main()

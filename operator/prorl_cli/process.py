@@ -29,7 +29,7 @@ class CoordinatorProcess:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env=_environment(),
+                env=environment(),
                 pass_fds=(lock,),
             )
         os.close(lock)  # the coordinator has it now, even if this command is killed
@@ -73,7 +73,7 @@ def _stop_signals() -> list[signal.Signals]:
     return stops if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN else [*stops, signal.SIGHUP]
 
 
-def _environment() -> dict[str, str]:
+def environment() -> dict[str, str]:
     """Ours, and a cache in which runs of this machine share the tiny models that were built."""
     cache = Path(os.environ.get("PRORL_CACHE") or Path.home() / ".cache" / "prorl")
     return {"PRORL_MODEL_CACHE": str(cache / "models")} | os.environ

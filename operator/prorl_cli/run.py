@@ -103,7 +103,7 @@ def _verdict(
     if returncode == -signal.SIGTERM and process.stop_requested:
         returncode = ExitCode.STOPPED  # it had not even begun to listen
     if returncode == ExitCode.SUCCEEDED:
-        lines = [f"Succeeded. Results: {directory}"]
+        lines = [f"Succeeded. Results: {directory}", *_export_lines(message, directory)]
     elif returncode == ExitCode.STOPPED:
         saved = message.checkpoint_step if message else None
         what = "nothing to save yet" if saved is None else f"saved at step {saved}"
@@ -115,6 +115,15 @@ def _verdict(
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     return returncode if returncode in (0, 75) else int(known_code(returncode))
+
+
+def _export_lines(message: TerminationMessage | None, directory: Path) -> list[str]:
+    if message is not None and message.export is not None:
+        return [f"Exported: {message.export.uri}"]
+    if message is not None and message.export_failure:
+        again = f"prorl export {directory} --out NEW_DIRECTORY"
+        return [f"The export failed: {message.export_failure}", f"To repeat it: {again}"]
+    return []
 
 
 def _termination(path: Path) -> TerminationMessage | None:

@@ -134,7 +134,10 @@ def test_only_replicas_and_run_policy_may_change(
     answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
     assert (answer.returncode == 0) == allowed, answer.stderr
     if not allowed:
-        assert "is immutable: only spec.rollout.replicas and spec.runPolicy" in answer.stderr
+        assert (
+            "is immutable: only spec.rollout.replicas, spec.runPolicy and spec.export"
+            in answer.stderr
+        )
 
 
 def test_columns_show_the_status(kubectl: Kubectl, job: dict[str, Any]) -> None:

@@ -90,7 +90,7 @@ async def _train(desk: Desk) -> TerminationMessage:
     stopping.cancel()
     desk.status.stage(Stage.DONE, message.message)
     await session.close()
-    return message
+    return _with_export(message, desk)
 
 
 async def _stop_before_training(desk: Desk, training: "asyncio.Task[object]") -> None:
@@ -117,6 +117,12 @@ def _message(outcome: Outcome, code: ExitCode, text: str, session: Session) -> T
         accuracy=None if state is None else state.accuracy,
         reward_mean=None if state is None else state.reward_mean,
     )
+
+
+def _with_export(message: TerminationMessage, desk: Desk) -> TerminationMessage:
+    document = desk.status.document()
+    update = {"export": document.export, "export_failure": document.export_failure}
+    return message.model_copy(update=update)
 
 
 def _write_endpoint(context: Context, port: int) -> None:

@@ -21,6 +21,7 @@ from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.errors import StorageError, TrainerLostError
+from prorl_trainer.export.at_end import export_at_end
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.losses import Losses
@@ -97,7 +98,9 @@ class Session:
         while True:
             leaving = len(self._leaving)
             try:
-                return await self._train(model_dir, first, prompts, verifier)
+                state = await self._train(model_dir, first, prompts, verifier)
+                await export_at_end(desk.context, status, model_dir, self.checkpoint_step)
+                return state
             except TrainerLostError as error:
                 await self._lose_learners(error)
                 if len(self._leaving) == leaving:

@@ -18,6 +18,7 @@ from prorl_trainer.context import Context
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.errors import CheckpointError
+from prorl_trainer.export.at_end import check_export
 from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_learner_group
 from prorl_trainer.local_verifier import LocalVerifier
 from prorl_trainer.model.materialise import check_context, load_tokenizer, materialise
@@ -61,6 +62,7 @@ def data_cache(context: Context, progress: Callable[[str], None]) -> DataCache:
 
 async def model(context: Context, cache: DataCache) -> tuple[Path, Any]:
     """The model's directory and its tokenizer. Raises ModelError, ConfigError."""
+    await asyncio.to_thread(check_export, context)
     cache.progress("Preparing the model")
     spec = context.job.spec
     model_dir = await asyncio.to_thread(materialise, spec, context.directory / "model", cache)

@@ -58,7 +58,7 @@ def claim_mounts(job: ProRLJob, role: Role) -> list[ClaimMount]:
         path=runtime.STORAGE_DIR,
         read_only=role is Role.ROLLOUT,
     )
-    return [storage, *_model_claims(job), *_data_claims(job, role)]
+    return [storage, *_model_claims(job), *_data_claims(job, role), *_export_claims(job, role)]
 
 
 def _model_claims(job: ProRLJob) -> Iterator[ClaimMount]:
@@ -80,6 +80,13 @@ def _data_claims(job: ProRLJob, role: Role) -> Iterator[ClaimMount]:
             path=runtime.DATA_CLAIM_DIR / claim,
             read_only=True,
         )
+
+
+def _export_claims(job: ProRLJob, role: Role) -> Iterator[ClaimMount]:
+    claim = None if job.spec.export is None else _claim_of(job.spec.export.uri)
+    if claim is not None and role is Role.COORDINATOR:
+        path = runtime.EXPORT_CLAIM_DIR
+        yield ClaimMount(volume="export", claim=claim, path=path, read_only=False)
 
 
 def _claim_of(uri: str) -> str | None:

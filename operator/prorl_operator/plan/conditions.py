@@ -33,6 +33,8 @@ class Reason(StrEnum):
     FULL_STRENGTH = "FullStrength"
     ROLES_REDUCED = "RolesReduced"
     ALL_STEPS_DONE = "AllStepsDone"
+    EXPORT_WRITTEN = "ExportWritten"
+    EXPORT_FAILED = "ExportFailed"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,6 +100,17 @@ def degraded(roles: Roles, phase: Phase) -> Verdict:
         for role, one in lacking
     ]
     return _verdict(kind, True, Reason.ROLES_REDUCED, "Training goes on: " + ", ".join(parts) + ".")
+
+
+def exported(training: Training) -> Verdict:
+    """A job that has ended well has left the model that it was asked for."""
+    kind, found = ConditionType.EXPORTED, training.export
+    if found is None:
+        why = training.export_failure or "The coordinator has not said why."
+        message = f"{why} The checkpoints are whole: `prorl export` repeats it."
+        return _verdict(kind, False, Reason.EXPORT_FAILED, message)
+    message = f"The model of step {found.step} is at {found.uri}."
+    return _verdict(kind, True, Reason.EXPORT_WRITTEN, message)
 
 
 def completed(training: Training) -> Verdict:

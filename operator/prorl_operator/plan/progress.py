@@ -4,7 +4,13 @@ while nobody can be asked."""
 from dataclasses import dataclass
 from datetime import datetime
 
-from prorl_api.status import CheckpointStatus, Progress, ProRLJobStatus, ReferenceStatus
+from prorl_api.status import (
+    CheckpointStatus,
+    ExportStatus,
+    Progress,
+    ProRLJobStatus,
+    ReferenceStatus,
+)
 from prorl_api.wire import Stage, StatusDocument, TerminationMessage
 
 from prorl_operator.build import names
@@ -19,6 +25,9 @@ class Training:
     progress: Progress | None
     checkpoint: CheckpointStatus | None
     reference: ReferenceStatus | None
+    export: ExportStatus | None = None
+    export_failure: str = ""
+    """Why there is none although the job asked for one."""
 
 
 def derive_training(observed: Observed, now: datetime) -> Training:
@@ -41,7 +50,10 @@ def _stored(stored: ProRLJobStatus | None) -> Training:
     if stored is None:
         return Training(progress=None, checkpoint=None, reference=None)
     return Training(
-        progress=stored.progress, checkpoint=stored.checkpoint, reference=stored.reference
+        progress=stored.progress,
+        checkpoint=stored.checkpoint,
+        reference=stored.reference,
+        export=stored.export,
     )
 
 
@@ -54,11 +66,14 @@ def _with_document(known: Training, document: StatusDocument) -> Training:
             progress=document.progress if old is None or not old.step else old,
             checkpoint=known.checkpoint or document.checkpoint,
             reference=known.reference or document.reference,
+            export=known.export or document.export,
         )
     return Training(
         progress=document.progress,
         checkpoint=document.checkpoint or known.checkpoint,
         reference=document.reference,
+        export=document.export or known.export,
+        export_failure=document.export_failure,
     )
 
 
@@ -75,7 +90,13 @@ def _with_final_word(
             }
         )
     checkpoint = _final_checkpoint(known.checkpoint, word, observed, at)
-    return Training(progress=progress, checkpoint=checkpoint, reference=known.reference)
+    return Training(
+        progress=progress,
+        checkpoint=checkpoint,
+        reference=known.reference,
+        export=word.export or known.export,
+        export_failure=word.export_failure,
+    )
 
 
 def _either(new: float | None, old: float | None) -> float | None:

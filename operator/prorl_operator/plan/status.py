@@ -43,6 +43,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         progress=training.progress,
         checkpoint=training.checkpoint,
         reference=training.reference,
+        export=training.export,
     )
 
 
@@ -109,6 +110,8 @@ def _verdicts(
     verdicts.append(conditions.checkpointed(training))
     failure = find_job_failure(observed)
     ended = situation is Situation.SUCCEEDED or failure is None
+    if ended and observed.job.spec.export is not None:
+        verdicts.append(conditions.exported(training))
     return [*verdicts, conditions.completed(training) if ended else conditions.failed(failure)]  # type: ignore[arg-type]
 
 

@@ -15,7 +15,7 @@ from controller_builders import (
     make_word,
     text,
 )
-from prorl_api.status import Progress, ReferenceStatus
+from prorl_api.status import ExportStatus, Progress, ReferenceStatus
 from prorl_api.wire import Stage, StatusDocument
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training
@@ -132,3 +132,11 @@ def test_the_final_checkpoint_is_named_as_the_coordinator_names_it() -> None:
 def test_a_final_word_without_a_newer_checkpoint_keeps_the_known_one(step: int | None) -> None:
     said = {} if step is None else {"checkpointStep": step}
     assert training_of(ended(19, step=8, **said)).checkpoint == make_checkpoint(5)
+
+
+def test_the_export_is_known_from_the_final_word_and_so_is_why_there_is_none() -> None:
+    uri = "pvc://models/q"
+    training = training_of(ended(0, step=2000, export={"uri": uri, "step": 2000}))
+    assert training.export == ExportStatus(uri=uri, step=2000)
+    training = training_of(ended(0, step=2000, exportFailure="The disk is full."))
+    assert (training.export, training.export_failure) == (None, "The disk is full.")

@@ -91,3 +91,10 @@ def test_a_claim_that_the_job_brings_is_used_and_not_made() -> None:
     assert claim_spec(claimName="mine") is None
     job = make_job(checkpoint={"storage": {"pvc": {"claimName": "mine"}}})
     assert "mine" in mounts_of(job, Role.TRAINER)
+
+
+def test_an_export_claim_is_writable_in_the_coordinator_only() -> None:
+    job = make_job(export={"uri": "pvc://models/q"})
+    assert mounts_of(job, Role.COORDINATOR)["models"] == ("/var/lib/prorl/export-claim", False)
+    assert all("models" not in mounts_of(job, role) for role in (Role.TRAINER, Role.ROLLOUT))
+    assert "bucket" not in mounts_of(make_job(export={"uri": "s3://bucket/q"}), Role.COORDINATOR)

@@ -5,6 +5,8 @@ from typing import Any
 from prorl_api.base import ApiModel
 from pydantic import Field, model_validator
 
+from prorl_trainer.types import CarriedGroup
+
 LOG_ENTRIES = 500
 """Resets that the log remembers, the newest ones."""
 
@@ -28,9 +30,6 @@ class ResetEntry(ApiModel):
         return (
             dict(zip(("step", "reason"), value, strict=True)) if isinstance(value, list) else value
         )
-
-
-from prorl_trainer.types import CarriedGroup
 
 
 class ReferenceState(ApiModel):

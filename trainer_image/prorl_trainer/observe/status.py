@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
+from prorl_api.status import CheckpointStatus, ExportStatus, Progress, ReferenceStatus
 from prorl_api.wire import MAX_STATUS_MESSAGE as MAX_MESSAGE
 from prorl_api.wire import RoleCount, Stage, StatusDocument
 
@@ -36,6 +36,14 @@ class StatusHolder:
     def reference(self, reference: ReferenceStatus) -> None:
         """After a reset."""
         self._set(reference=reference)
+
+    def exported(self, export: ExportStatus) -> None:
+        """The model is at its place."""
+        self._set(export=export)
+
+    def export_failed(self, why: str) -> None:
+        """The run has no export although it asked for one."""
+        self._set(export_failure=why[:MAX_MESSAGE])
 
     def trainers(self, usable: int) -> None:
         """Learner ranks that can be used now."""

@@ -1,0 +1,1 @@
+"""A checkpoint's policy as a model in Hugging Face format."""
