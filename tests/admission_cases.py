@@ -337,6 +337,14 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
             }
         },
     ),
+    "data-of-an-unknown-kind": (
+        "spec.data.train[0].uri",
+        {"data": {"train": [code_set(uri="pvc://claim/x.csv")]}},
+    ),
+    "data-with-its-kind-in-the-query": (
+        "spec.data.train[0].uri",
+        {"data": {"train": [code_set(uri="https://h/download?name=x.jsonl")]}},
+    ),
     "code-verifier-for-a-gym": (
         "spec.data.train[0].verifier",
         {"data": {"train": [dataset(verifier="code")]}},

@@ -42,6 +42,13 @@ def _verifier(dataset: DataSet) -> str | None:
     )
 
 
+def _uri(dataset: DataSet) -> str | None:
+    path = dataset.uri.partition("?")[0]
+    if _has_scheme(dataset, "gym") or path.endswith((".jsonl", ".parquet")):
+        return None
+    return f"rows are read from .jsonl and .parquet; uri is {dataset.uri}"
+
+
 def _revision(dataset: DataSet) -> str | None:
     if bool(dataset.revision) == _has_scheme(dataset, "hf"):
         return None
@@ -79,6 +86,14 @@ _SET_RULES = (
         meaning="Verifier reasoning-gym (the default for domain logic) needs gym:// data, "
         "instruction and code need rows of files.",
         find=_verifier,
+    ),
+    _SetRule(
+        field="uri",
+        cel="self.uri.startsWith('gym://') || "
+        "self.uri.matches('^[^?]*[.](jsonl|parquet)([?].*)?$')",
+        say="'rows are read from .jsonl and .parquet; uri is ' + self.uri",
+        meaning="Rows are read from .jsonl and .parquet.",
+        find=_uri,
     ),
     _SetRule(
         field="revision",

@@ -2,12 +2,14 @@
 
 import json
 import logging
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from data_builders import ROWS, SPELL, make_prompts, make_set, make_spec, write_rows
 from prorl_api.job import ProRLJobSpec
+from prorl_trainer.data.order import BLOCK
 from prorl_trainer.errors import DataError
 
 LEAK = {"prompt": [{"role": "user", "content": " 2  + 2\n"}], "answer": "4"}
@@ -97,6 +99,35 @@ def test_a_later_start_does_not_look_through_the_rows_again(tmp_path: Path) -> N
     assert make_prompts(spec, tmp_path).validation() == first.validation()
     write_rows(tmp_path / "train.parquet", [*ROWS, OTHER])
     assert [p.text for p in make_prompts(spec, tmp_path).validation()] == ["4 + 4"]
+
+
+DOMAINS = {
+    "math": (3, "5"),
+    "code": (2, {"tests": [{"input": "", "output": "5"}]}),
+    "stem": (1, {"accept": "5 m"}),
+    "logic": (1, None),
+    "instruction": (0.5, [{"id": "punctuation:no_comma", "kwargs": {}}]),
+}
+
+
+def test_all_five_domains_are_mixed_by_their_weights(tmp_path: Path) -> None:
+    sets = []
+    for domain, (weight, answer) in DOMAINS.items():
+        rows = [{"prompt": f"{domain} {i}", "answer": answer} for i in range(3 + int(10 * weight))]
+        uri = f"{SPELL}&size=7"
+        if answer is not None:
+            uri = f"file://{write_rows(tmp_path / f'{domain}.jsonl', rows)}"
+        sets.append(make_set(uri, name=domain, domain=domain, weight=weight))
+    prompts = make_prompts(make_spec(sets), tmp_path)
+    for block in (0, 5):
+        drawn = [prompts.prompt(block * BLOCK + i) for i in range(BLOCK)]
+        assert Counter(p.domain for p in drawn) == {
+            "math": 102, "code": 69, "stem": 34, "logic": 34, "instruction": 17,
+        }  # fmt: skip
+    assert {(p.domain, p.verifier) for p in drawn} == {
+        ("math", "math-verify"), ("code", "code"), ("stem", "stem"), ("logic", "reasoning-gym"),
+        ("instruction", "instruction"),
+    }  # fmt: skip
 
 
 def test_repeated_rows_are_counted_and_so_are_contradictions(

@@ -83,14 +83,14 @@ def test_what_a_parquet_file_may_hold_but_no_answer_may_be_is_refused(
 
 
 def test_what_cannot_be_sent_as_json_is_no_answer(tmp_path: Path) -> None:
-    dated = {"accept": ["1"], "at": datetime.date(2026, 1, 1)}
+    dated = [{"id": "x", "kwargs": {"at": datetime.date(2026, 1, 1)}}]
     path = write_rows(tmp_path / "a.parquet", [{"prompt": "p", "answer": dated}])
     with pytest.raises(DataError, match=r"row 1, column `answer`: .*datetime\.date.* must be"):
-        read(path, "stem")
-    deep = '{"accept": ["1"], "at": ' + "[" * 300 + "]" * 300 + "}"
+        read(path, "instruction")
+    deep = '[{"id": "x", "kwargs": {"at": ' + "[" * 300 + "]" * 300 + "}}]"
     (tmp_path / "b.jsonl").write_text(f'{{"prompt": "p", "answer": {deep}}}')
     with pytest.raises(DataError, match="row 1, column `answer`"):
-        read(tmp_path / "b.jsonl", "stem")
+        read(tmp_path / "b.jsonl", "instruction")
 
 
 def test_what_is_no_parquet_file_is_refused_by_name(tmp_path: Path) -> None:
@@ -195,6 +195,11 @@ FUNCTION = {"function": "add", "tests": [{"args": [1, {"a": None}], "expected": 
     ("verifier", "answer", "taken"),
     [
         ("stem", "5 m", True), ("stem", ["a", 2], True), ("stem", {"accept": "B"}, True),
+        ("stem", {"accept": "5 m", "kind": "number", "tolerance": 0.1}, True),
+        ("stem", {"accept": "5", "unit": "m"}, False),
+        ("stem", {"accept": "5", "kind": "x"}, False),
+        ("stem", {"accept": "5", "tolerance": 1}, False),
+        ("instruction", INSTRUCTIONS * 101, False), ("instruction", [{"id": "x", "n": 1}], False),
         ("stem", [], False), ("stem", {"accept": []}, False), ("stem", [""], False),
         ("instruction", INSTRUCTIONS, True), ("instruction", "5", False),
         ("instruction", [], False), ("instruction", [{"kwargs": {}}], False),

@@ -11,10 +11,12 @@ from prorl_trainer.data.files import is_unicode, parse_json
 AS_JSON = (VerifierName.INSTRUCTION, VerifierName.CODE)
 """Their answers may be given as JSON text: columns of a file have one type, arguments do not."""
 
+STEM_KINDS = (None, "choice", "number", "text")
+MAX_INSTRUCTIONS = 100
 MAX_TESTS = 256
 MAX_TEXT_BYTES = 2**20
 MAX_DEPTH = 64
-"""Limits of the scorer, prorl_verifier.domains.code_tests."""
+"""Limits of the scorers; tests/contract/test_answers.py holds the two sides together."""
 
 Form = tuple[Callable[[Any], bool], str]
 """Is it an answer, and what an answer must be."""
@@ -64,12 +66,21 @@ def _is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
 def _is_math(answer: Any) -> bool:
     if isinstance(answer, str):
         return bool(answer.strip())
-    return isinstance(answer, int | float) and not isinstance(answer, bool)
+    return _is_number(answer)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _is_stem(answer: Any) -> bool:
     """A text, a number, several of them, or an object that accepts such."""
     if isinstance(answer, dict):
+        tolerance = answer.get("tolerance")
+        if answer.keys() - {"kind", "accept", "tolerance"} or answer.get("kind") not in STEM_KINDS:
+            return False
+        if tolerance is not None and not (_is_number(tolerance) and 0 <= tolerance < 1):
+            return False
         answer = answer.get("accept")
     accepted = answer if isinstance(answer, list) else [answer]
     return bool(accepted) and all(_is_math(one) for one in accepted)
@@ -78,8 +89,14 @@ def _is_stem(answer: Any) -> bool:
 def _is_instruction(answer: Any) -> bool:
     return (
         isinstance(answer, list)
-        and bool(answer)
-        and all(isinstance(one, dict) and isinstance(one.get("id"), str) for one in answer)
+        and 1 <= len(answer) <= MAX_INSTRUCTIONS
+        and all(
+            isinstance(one, dict)
+            and not one.keys() - {"id", "kwargs"}
+            and isinstance(one.get("id"), str)
+            and isinstance(one.get("kwargs"), dict | None)
+            for one in answer
+        )
     )
 
 
@@ -115,9 +132,13 @@ FORMS: dict[str, Form] = {
     VerifierName.MATH_VERIFY: (_is_math, "a non-empty text or a finite number"),
     VerifierName.STEM: (
         _is_stem,
-        "a non-empty text, a finite number, a list of those or an object that has them in `accept`",
+        "a non-empty text, a finite number, a list of those or an object that has them in `accept` "
+        "(beside `kind` and `tolerance`)",
     ),
-    VerifierName.INSTRUCTION: (_is_instruction, "a list of objects with `id` and `kwargs`"),
+    VerifierName.INSTRUCTION: (
+        _is_instruction,
+        f"a list of 1 to {MAX_INSTRUCTIONS} objects with `id` and `kwargs`",
+    ),
     VerifierName.CODE: (
         _is_code,
         f"an object with 1 to {MAX_TESTS} `tests`: of `input` and `output` (texts of at most "

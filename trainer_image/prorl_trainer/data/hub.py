@@ -53,7 +53,8 @@ def download(dataset: DataSet, cache: DataCache, directory: Path) -> None:
         raise DataError(f"{where} does not exist or is private: {_token()}.") from error
     except RevisionNotFoundError as error:
         raise DataError(f"{where} has no such commit: {dataset.revision}.") from error
-    except (HTTPError, LocalEntryNotFoundError, FileMetadataError) as error:
+    # RuntimeError: hf_xet, which fetches large files, has no other.
+    except (HTTPError, LocalEntryNotFoundError, FileMetadataError, RuntimeError) as error:
         raise SourceAwayError(one_line(error)) from error
     except OfflineModeIsEnabled as error:
         raise DataError(f"{where} cannot be asked for: HF_HUB_OFFLINE is set.") from error
