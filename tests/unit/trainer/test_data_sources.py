@@ -14,7 +14,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from data_builders import ROWS, Answer, make_cache, make_set, serve, write_rows
-from prorl_trainer.data import cache as cache_module
+from prorl_trainer.data.download import MIB, REPORT_BYTES, Stream, save
 from prorl_trainer.data.sets import load_set
 from prorl_trainer.errors import DataError, StorageError, TrainingError
 
@@ -234,9 +234,16 @@ def test_a_uri_that_cannot_be_data_is_refused_before_anything_is_fetched(
 
 def test_progress_says_how_much_of_how_much(tmp_path: Path) -> None:
     said: list[str] = []
-    size = 2 * cache_module.REPORT_BYTES
-    keeper = cache_module.DataCache(tmp_path, said.append)
-    chunks = (b"x" * cache_module.MIB for _ in range(size // cache_module.MIB))
-    stream = cache_module.Stream(size=size, chunks=chunks)
-    keeper.save(make_set(), stream, tmp_path / "x")
+    size = 2 * REPORT_BYTES
+    stream = Stream(size=size, chunks=(b"x" * MIB for _ in range(size // MIB)))
+    save(make_set(), stream, tmp_path / "x", said.append)
     assert said == ["Downloading a: 32 of 64 MiB", "Downloading a: 64 of 64 MiB"]
+
+
+def test_a_cache_that_cannot_be_written_is_a_storage_error(tmp_path: Path) -> None:
+    (tmp_path / "data").write_text("in the way")
+    with (
+        serve(Site((200, {}, rows_file(tmp_path)))) as url,
+        pytest.raises(StorageError, match=r"Dataset a cannot be kept: .*Not a directory"),
+    ):
+        load_set(make_set(f"{url}/a.jsonl"), make_cache(tmp_path))

@@ -18,12 +18,12 @@ from huggingface_hub.errors import (
 )
 from prorl_api.spec_model import DataSet
 
-from prorl_trainer.data.cache import TIMEOUT_S, DataCache, SourceAwayError, check_size
+from prorl_trainer.data.download import TIMEOUT_S, Progress, SourceAwayError, check_size
 from prorl_trainer.data.files import SUFFIXES
 from prorl_trainer.errors import DataError, one_line
 
 
-def download(dataset: DataSet, cache: DataCache, directory: Path) -> None:
+def download(dataset: DataSet, directory: Path, progress: Progress) -> None:
     """All files that the URI's path stands for. Raises DataError, SourceAwayError."""
     repository, pattern = split_uri(dataset)
     where = f"Dataset {dataset.name}: {repository} at {dataset.revision[:12]}"
@@ -36,7 +36,7 @@ def download(dataset: DataSet, cache: DataCache, directory: Path) -> None:
         names = choose_files(where, pattern, list(sizes))
         check_size(dataset, sum(sizes[name] for name in names))
         for number, name in enumerate(names, 1):
-            cache.progress(f"Downloading {dataset.name}: file {number} of {len(names)}")
+            progress(f"Downloading {dataset.name}: file {number} of {len(names)}")
             api.hf_hub_download(
                 repository,
                 name,

@@ -13,7 +13,7 @@ from obstore.exceptions import BaseError, PermissionDeniedError, Unauthenticated
 from obstore.store import S3Store
 from prorl_api.spec_model import DataSet
 
-from prorl_trainer.data.cache import TIMEOUT_S, SourceAwayError, Stream
+from prorl_trainer.data.download import TIMEOUT_S, SourceAwayError, Stream
 from prorl_trainer.errors import DataError, one_line
 
 CHUNK_BYTES = 8 * 2**20

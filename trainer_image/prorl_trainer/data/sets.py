@@ -14,7 +14,8 @@ from prorl_api import runtime
 from prorl_api.spec_model import DataSet, Domain, VerifierName
 
 from prorl_trainer.data import hub, s3, web
-from prorl_trainer.data.cache import DataCache, Stream
+from prorl_trainer.data.cache import DataCache
+from prorl_trainer.data.download import Progress, Stream, save
 from prorl_trainer.data.files import SUFFIXES
 from prorl_trainer.data.gym import parse_gym, read_gym
 from prorl_trainer.data.rows import Rows, read_files
@@ -95,21 +96,21 @@ def local_files(dataset: DataSet, cache: DataCache) -> list[Path]:
         raise DataError(
             f"Dataset {dataset.name}: {dataset.uri} must end in {' or '.join(SUFFIXES)}."
         )
-    fill = partial(_download, dataset, cache)
+    fill = partial(_download, dataset, cache.progress)
     directory = cache.directory_of(dataset, fill)
     return sorted(p for p in directory.rglob("*") if p.suffix in SUFFIXES)
 
 
-def _download(dataset: DataSet, cache: DataCache, directory: Path) -> None:
+def _download(dataset: DataSet, progress: Progress, directory: Path) -> None:
     parts = urlsplit(dataset.uri)
     if parts.scheme == "hf":
-        hub.download(dataset, cache, directory)
+        hub.download(dataset, directory, progress)
         shutil.rmtree(directory / ".cache", ignore_errors=True)
         return
     path = directory / Path(unquote(parts.path)).name
-    cache.progress(f"Downloading {dataset.name}")
+    progress(f"Downloading {dataset.name}")
     with _OPENERS[parts.scheme](dataset) as stream:
-        cache.save(dataset, stream, path)
+        save(dataset, stream, path, progress)
     check_hash(dataset, [path])
 
 

@@ -10,7 +10,7 @@ from urllib.error import HTTPError, URLError
 
 from prorl_api.spec_model import DataSet
 
-from prorl_trainer.data.cache import TIMEOUT_S, SourceAwayError, Stream
+from prorl_trainer.data.download import TIMEOUT_S, SourceAwayError, Stream
 from prorl_trainer.errors import DataError, one_line
 
 CHUNK_BYTES = 2**20
