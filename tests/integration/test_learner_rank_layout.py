@@ -1,15 +1,24 @@
 """Two ranks in bf16 with activation checkpointing do what one rank does so."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
 from prorl_api.spec_roles import Precision
+from prorl_trainer.types import TrainingBatch
 from two_ranks import Plan, run_one, run_two
 
 LAYOUT: dict[str, Any] = {"precision": Precision.BF16, "activation_checkpointing": True}
 STEP = (make_batch(groups=5, samples=3), make_settings(num_updates=1, learning_rate=1e-6))
+
+
+def overflowing_on_one_rank() -> TrainingBatch:
+    """Finite itself, but with an infinite gradient on the rank that gets the second sequence."""
+    batch = make_batch()
+    bad = dataclasses.replace(batch.sequences[1], advantage=1e38)
+    return dataclasses.replace(batch, sequences=(batch.sequences[0], bad, *batch.sequences[2:]))
 
 
 @pytest.fixture(scope="module")
@@ -20,6 +29,8 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> Any:
     plan: Plan = [
         ("update", STEP), ("gradients", ()), ("save", (shards,)), ("state_digest", ()),
         ("error_of", ("update", make_batch(), make_settings(kl_coefficient=float("nan")))),
+        ("state_digest", ()),
+        ("error_of", ("update", overflowing_on_one_rank(), make_settings(num_updates=1))),
         ("state_digest", ()),
     ]  # fmt: skip
     two = run_two(model_dir, plan, directory, **LAYOUT)
@@ -48,3 +59,5 @@ def test_a_refused_update_changes_nothing_on_any_rank(results: Any) -> None:
     for rank in results[1]:
         assert rank[4].startswith("NonFiniteError: Loss nan")
         assert rank[5] == rank[3]
+        assert rank[6].startswith("NonFiniteError: Loss")
+        assert rank[7] == rank[3], "weights, moments and step counters, on the healthy rank too"
