@@ -7,6 +7,7 @@ With z = hidden·weightᵀ, p = softmax(z) and H = -sum p·log p:
 dlog p_t/dz_j = [j = t] - p_j and dH/dz_j = -p_j·(log p_j + H).
 """
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -33,12 +34,10 @@ class _LogprobsAndEntropy(torch.autograd.Function):
         ctx: Any, hidden: Tensor, weight: Tensor, targets: Tensor, rows: int
     ) -> tuple[Tensor, Tensor]:
         normaliser, logprobs, entropy = (hidden.new_empty(len(targets)) for _ in range(3))
-        for start in range(0, len(targets), rows):
-            part = slice(start, start + rows)
-            logits = hidden[part] @ weight.T
+        for part, logits, exponentials in _chunks(hidden, weight, rows):
             top = logits.amax(1)
             # Below 0: neither the exponential nor the difference below can overflow.
-            exponentials = logits.sub_(top[:, None]).exp()
+            torch.exp(logits.sub_(top[:, None]), out=exponentials)
             total = exponentials.sum(1)
             entropy[part] = total.log() - torch.linalg.vecdot(exponentials, logits) / total
             logprobs[part] = logits.gather(1, targets[part, None])[:, 0] - total.log()
@@ -52,13 +51,21 @@ class _LogprobsAndEntropy(torch.autograd.Function):
         hidden, weight, targets, normaliser, entropy = ctx.saved_tensors
         to_logprobs, to_entropy = gradients
         to_hidden, to_weight = torch.empty_like(hidden), torch.zeros_like(weight)
-        for start in range(0, len(targets), ctx.rows):
-            part = slice(start, start + ctx.rows)
-            logits = (hidden[part] @ weight.T).sub_(normaliser[part, None])
-            probabilities = logits.exp()
+        for part, logits, probabilities in _chunks(hidden, weight, ctx.rows):
+            torch.exp(logits.sub_(normaliser[part, None]), out=probabilities)
             to_logits = logits.add_(entropy[part, None]).mul_(to_entropy[part, None])
             to_logits.add_(to_logprobs[part, None]).mul_(probabilities).neg_()
             to_logits.scatter_add_(1, targets[part, None], to_logprobs[part, None])
             torch.mm(to_logits, weight, out=to_hidden[part])
             to_weight.addmm_(to_logits.T, hidden[part])
         return to_hidden, to_weight, None, None
+
+
+def _chunks(hidden: Tensor, weight: Tensor, rows: int) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Rows of [0, M), their logits [C, V], and as much room; both buffers are used again."""
+    count = min(rows, len(hidden))
+    buffers = hidden.new_empty(2, count, len(weight))
+    for start in range(0, len(hidden), rows):
+        part = slice(start, min(start + rows, len(hidden)))
+        logits, room = buffers[:, : part.stop - part.start]
+        yield part, torch.mm(hidden[part], weight.T, out=logits), room

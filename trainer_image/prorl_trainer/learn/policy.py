@@ -52,8 +52,8 @@ class Policy(nn.Module):
         """input_ids, position_ids: [T] packed, positions restarting at 0 for each sequence;
         predict_index, targets: [M].
 
-        Entropy costs half a forward pass of the head more, so it is not always computed; the two
-        ways differ in the last bits, so passes that are compared must ask alike."""
+        Entropy makes the head's forward pass up to 1.3 times as dear, so it must be asked for. The
+        two ways differ in the last bits: passes that are compared must ask alike."""
         # A mask or a cache would silently let packed sequences see each other.
         out = self.hf.model(
             input_ids=input_ids[None],
