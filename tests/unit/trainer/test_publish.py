@@ -163,7 +163,7 @@ class Broken:
 
 
 def make_outlet(read: list[str], rank: int = 0) -> Outlet:
-    def weights(dtype: torch.dtype, device: str) -> Iterator[tuple[str, torch.Tensor]]:
+    def weights(dtype: torch.dtype, device: str | None) -> Iterator[tuple[str, torch.Tensor]]:
         for name in ("a", "b", "c"):
             read.append(name)
             yield name, torch.full((2,), 1.5, dtype=dtype, device=device)

@@ -179,11 +179,12 @@ class Learner:
         ]
 
     def named_weights(
-        self, dtype: torch.dtype = torch.float32, device: str = "cpu"
+        self, dtype: torch.dtype = torch.float32, device: str | None = "cpu"
     ) -> Iterator[tuple[str, Tensor]]:
-        """Full tensors; a collective on all ranks. A tied head does not appear."""
+        """Full tensors, on the learner's device with None; a collective on all ranks. A tied head
+        does not appear."""
         for name, parameter in self._policy.named_parameters():
-            tensor = full(parameter).detach().to(device=device, dtype=dtype)
+            tensor = full(parameter).detach().to(device=device or parameter.device, dtype=dtype)
             yield name.removeprefix(HF_PREFIX), tensor.contiguous()
 
     def state_digest(self) -> str:

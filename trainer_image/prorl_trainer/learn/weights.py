@@ -123,10 +123,11 @@ class Outlet:
     def __init__(
         self,
         rank: int,
-        weights: Callable[[torch.dtype, str], NamedWeights],
+        weights: Callable[[torch.dtype, str | None], NamedWeights],
         shapes: Callable[[], list[tuple[str, list[int]]]],
     ) -> None:
-        """weights(dtype, device) reads all of them, in the order of shapes()."""
+        """weights(dtype, device) reads all of them, in the order of shapes(); device None leaves
+        each where it is."""
         self._rank = rank
         self._weights = weights
         self._shapes = shapes
@@ -183,5 +184,5 @@ class Outlet:
             self._sender = None
 
     def _read(self) -> NamedWeights:
-        device = "cpu" if self._sender is None else self._sender.device
+        device = None if self._sender is None else self._sender.device
         return self._weights(getattr(torch, self._dtype), device)

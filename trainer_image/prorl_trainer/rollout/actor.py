@@ -100,10 +100,15 @@ class EngineActor:
 
 
 class RayEngine:
-    """types.Engine over an actor; its death arrives as EngineLostError."""
+    """types.Engine over an actor; its death arrives as EngineLostError.
 
-    def __init__(self, actor: Any, name: str, node_id: str) -> None:
+    At most max_generating calls of generate are with the actor, so that an update or a question is
+    never behind a queue of them.
+    """
+
+    def __init__(self, actor: Any, name: str, node_id: str, max_generating: int = 1) -> None:
         self._actor = actor
+        self._slots = asyncio.Semaphore(max_generating)
         self.name = name
         self.node_id = node_id
 
@@ -113,13 +118,14 @@ class RayEngine:
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
         """See types.Engine. Cancelled, it ends in the actor too: nobody would take the result."""
-        call = self._actor.generate.remote(list(requests))
-        try:
-            completions: list[Completion] = await self._answer(call)
-        except asyncio.CancelledError:
-            ray.cancel(call)
-            raise
-        return completions
+        async with self._slots:
+            call = self._actor.generate.remote(list(requests))
+            try:
+                completions: list[Completion] = await self._answer(call)
+            except asyncio.CancelledError:
+                ray.cancel(call)
+                raise
+            return completions
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """See HostedEngine."""
@@ -165,6 +171,10 @@ class RayEngine:
             raise (cause if isinstance(cause, TrainingError) else error) from error
 
 
+CONTROL_CALLS = 16
+"""Calls that an actor answers beside those of generate."""
+
+
 def start_engine(settings: EngineSettings, *, node_id: str, name: str) -> RayEngine:
     """Places an engine on the node; call ready() to wait for it."""
     actor_class = ray.remote(
@@ -172,9 +182,10 @@ def start_engine(settings: EngineSettings, *, node_id: str, name: str) -> RayEng
         num_gpus=settings.num_gpus,
         resources={runtime.RAY_ROLLOUT_RESOURCE: 1},
         max_restarts=0,
-        max_concurrency=settings.max_concurrent_sequences + 16,
+        max_concurrency=settings.max_concurrent_sequences + CONTROL_CALLS,
         scheduling_strategy=ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             node_id, soft=False
         ),
     )(EngineActor)
-    return RayEngine(actor_class.remote(settings), name, node_id)
+    actor = actor_class.remote(settings)
+    return RayEngine(actor, name, node_id, max_generating=settings.max_concurrent_sequences)
