@@ -1,4 +1,4 @@
-"""An engine as a Ray actor, with a learner group as actors: weights in flight, and what is ended."""
+"""An engine and learners as Ray actors: weights in flight, and what ends with its caller."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator

@@ -120,36 +120,33 @@ async def _all_or_none(calls: Sequence[Coroutine[None, None, Group]]) -> list[Gr
 
 
 def rollout_metrics(out: Collected) -> dict[str, float]:
-    """Means over everything drawn, before dynamic sampling; a step that lives on what was carried
-    has none."""
-    counts = {
+    """Means over everything drawn, before dynamic sampling; over what was carried in a step that
+    lives on that."""
+    groups = out.drawn or out.kept
+    completions = [c for g in groups for c in g.completions]
+    lengths = [len(c.token_ids) for c in completions]
+    truncated = sum(c.finish_reason is FinishReason.LENGTH for c in completions)
+    values = {
+        "response_tokens_mean": sum(lengths) / len(lengths),
+        "truncated_ratio": truncated / len(completions),
+        "empty_completions": float(sum(not any(c.mask) for c in completions)),
+    }
+    return values | _counts(out) | staleness_metrics(out.kept, out.step) | _reward_means(groups)
+
+
+def _counts(out: Collected) -> dict[str, float]:
+    """What this step has drawn and done; nothing of it was counted before."""
+    ratio = {"kept_ratio": out.num_usable / len(out.drawn)} if out.drawn else {}
+    return ratio | {
+        "tokens": float(sum(len(c.token_ids) for g in out.drawn for c in g.completions)),
+        "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
         "rounds": float(out.rounds),
         "stale_dropped": float(out.stale_dropped),
         "surplus_dropped": float(out.surplus_dropped),
         "carried": float(len(out.carried)),
         "generate_seconds": out.generate_seconds,
         "verify_seconds": out.verify_seconds,
-        "tokens": 0.0,
-        "unjudged": 0.0,
     }
-    return counts | staleness_metrics(out.kept, out.step) | _drawn_metrics(out)
-
-
-def _drawn_metrics(out: Collected) -> dict[str, float]:
-    if not out.drawn:
-        return {}
-    completions = [c for g in out.drawn for c in g.completions]
-    lengths = [len(c.token_ids) for c in completions]
-    truncated = sum(c.finish_reason is FinishReason.LENGTH for c in completions)
-    values = {
-        "response_tokens_mean": sum(lengths) / len(lengths),
-        "truncated_ratio": truncated / len(completions),
-        "kept_ratio": out.num_usable / len(out.drawn),
-        "tokens": float(sum(lengths)),
-        "empty_completions": float(sum(not any(c.mask) for c in completions)),
-        "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
-    }
-    return values | _reward_means(out.drawn)
 
 
 def _reward_means(groups: Sequence[Group]) -> dict[str, float]:

@@ -135,11 +135,13 @@ def test_surplus_is_carried_where_a_step_may_be_stale_and_drawn_again_where_not(
     assert staleness_metrics(second.kept, 1)["staleness_max"] == 0
 
 
-def test_a_step_that_lives_on_what_was_carried_draws_nothing_and_has_metrics() -> None:
+def test_a_step_that_lives_on_what_was_carried_measures_that_and_counts_it_once() -> None:
     (_, history), _ = run(run_with_stops(World(), staleness=1, oversample=4.0, stops={}))
     values = rollout_metrics(history[1])
     assert (values["rounds"], values["tokens"], values["staleness_max"]) == (0, 0, 1)
-    assert "reward_mean" not in values
+    assert values["reward_mean"] == 0.5
+    assert values["response_tokens_mean"] == 8
+    assert "kept_ratio" not in values
 
 
 @pytest.mark.parametrize(
