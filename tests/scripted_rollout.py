@@ -78,6 +78,9 @@ class World:
     holds: int = 0
     fingerprint: str = "d"
 
+    def __post_init__(self) -> None:
+        self._free = asyncio.Semaphore(self.workers)
+
     def prompt(self, ordinal: int) -> Prompt:
         return Prompt(
             ordinal=ordinal, set_name="sums", domain="math", verifier="math-verify", text="?",
@@ -88,8 +91,6 @@ class World:
         return []
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        if not hasattr(self, "_free"):
-            self._free = asyncio.Semaphore(self.workers)
         self.drawn.append(ordinal_of(requests[0]))
         if self.failing is not None:
             raise self.failing

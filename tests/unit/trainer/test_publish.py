@@ -6,8 +6,9 @@ from dataclasses import dataclass, field
 
 import pytest
 import torch
+from ports import free_port
 from prorl_trainer.errors import EngineLostError, TrainerLostError, WeightSyncError
-from prorl_trainer.learn.weights import Outlet, checksum
+from prorl_trainer.learn.weights import Outlet, broadcast, checksum, join_channel
 from prorl_trainer.rollout.backend import Announcement, Backend, Channel
 from prorl_trainer.rollout.publish import Publication, publish_weights, refuse_other
 
@@ -178,6 +179,29 @@ def test_a_broken_channel_leaves_no_rank_in_the_middle_of_gathering() -> None:
     with pytest.raises(WeightSyncError, match="the engine is gone"):
         outlet.send()
     assert read == ["a", "b", "c"]
+
+
+async def test_the_wire_carries_bf16_unchanged() -> None:
+    """To a GPU engine from a learner on a CPU."""
+    port, sent = free_port(), torch.randn(3, 5).to(torch.bfloat16)
+    channel = Channel(
+        backend=Backend.GLOO, dtype="bfloat16", host="127.0.0.1", port=port, world_size=2
+    )
+
+    def receive() -> torch.Tensor:
+        group, store = join_channel("127.0.0.1", port, 1, 2)
+        tensor = torch.empty(3, 5, dtype=torch.bfloat16)
+        broadcast(group, tensor)
+        del group, store
+        return tensor
+
+    outlet = Outlet(0, lambda dtype, _: iter([("a", sent.to(dtype))]), lambda: [("a", [3, 5])])
+    receiving = asyncio.create_task(asyncio.to_thread(receive))
+    await asyncio.to_thread(outlet.open, channel)
+    assert outlet.announce().dtypes == ["bfloat16"]
+    await asyncio.to_thread(outlet.send)
+    assert torch.equal(await receiving, sent)
+    outlet.close()
 
 
 def test_all_ranks_gather_for_checksums_and_the_first_reports() -> None:
