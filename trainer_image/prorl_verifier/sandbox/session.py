@@ -63,7 +63,7 @@ class Sandbox:
             )  # fmt: skip
         try:
             if self._receive(1) != b"R":
-                raise SandboxError(f"isolation {level.word}: not permitted here")
+                raise SandboxError(f"isolation {level.word}: not to be had here")
         except SandboxError:
             self.close()
             raise

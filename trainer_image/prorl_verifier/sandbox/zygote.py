@@ -31,7 +31,7 @@ PRELOADED = (
 
 def main() -> None:
     """Serves until the worker closes the socket."""
-    root = sys.path.pop()
+    sys.path.pop()  # programs import the standard library only
     level = Isolation(int(sys.argv[1]))
     os.environ.clear()
     os.chdir("/")
@@ -41,7 +41,7 @@ def main() -> None:
     try:
         confine.enclose(level)
     except OSError as error:
-        sys.exit(f"{level.word} of {root}: {error.strerror}")
+        sys.exit(f"isolation {level.word} is refused by the kernel: {error.strerror}")
     if level >= Isolation.NAMESPACES and (first := os.fork()):
         # The PID namespace begins with the next process and ends with it.
         _, status = os.waitpid(first, 0)
