@@ -51,6 +51,17 @@ SCRIPTS = [
             "a, b = map(int, input().split())\nprint(a + b)",
             "import sys\nprint(sum(int(x) for x in sys.stdin.read().split()))",
             "print(sum(map(int, open(0).read().split())))",
+            "import io, os, sys\n\nclass Fast(io.IOBase):\n    def __init__(self, fd):\n"
+            "        self.fd, self.kept = fd, io.BytesIO()\n    def write(self, text):\n"
+            "        self.kept.write(text.encode())\n    def flush(self):\n"
+            "        os.write(self.fd, self.kept.getvalue())\n        self.kept = io.BytesIO()\n\n"
+            "sys.stdout = Fast(1)\nprint(sum(map(int, os.read(0, 1 << 20).split())))",
+            "import sys\nprint(eval('+'.join(sys.stdin.readline().split()).replace('+-', '-')))\n"
+            "sys.stdout.close()",
+            "import sys\nsys.stdin = open('/dev/stdin')\na, b = [int(x) for x in input().split()]\n"
+            "if __name__ == '__main__':\n    print(a + b, file=sys.stdout, flush=True)\n    sys.exit(0)",
+            "import atexit, os\nout = []\natexit.register(lambda: os.write(1, '\\n'.join(out).encode()))\n"
+            "out.append(str(sum(map(int, input().split()))))",
             "import sys\nfor line in sys.stdin:\n    x, y = line.split()\n"
             "    sys.stdout.write(str(int(x) + int(y)))",
         ],

@@ -81,8 +81,9 @@ def _run_script(code: Any, module: ModuleType) -> bool:
             raise
     threading._shutdown()  # type: ignore[attr-defined]
     atexit._run_exitfuncs()
-    sys.stdout.flush()
-    printed.flush()
+    for stream in (sys.stdout, printed):
+        if stream is not None and not stream.closed:
+            stream.flush()
     return True
 
 
