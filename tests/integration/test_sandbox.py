@@ -73,6 +73,21 @@ def test_what_programs_commonly_use_works(sandbox: Sandbox) -> None:
     assert printed(sandbox, textwrap.dedent(program), "given\n") == "right"
 
 
+def test_recursion_may_be_deep(sandbox: Sandbox) -> None:
+    program = """
+        import sys
+        from functools import lru_cache
+        sys.setrecursionlimit(10**6)
+
+        @lru_cache(None)
+        def depth(n):
+            return 0 if n == 0 else 1 + depth(n - 1)
+
+        print("yes" if depth(50_000) == 50_000 else "no")
+    """
+    assert printed(sandbox, textwrap.dedent(program)) == "right"
+
+
 def test_hashes_and_random_numbers_are_the_same_in_every_process(sandbox: Sandbox) -> None:
     other = Sandbox(LEVELS[0])
     program = "import random\nprint(hash('a'), random.random(), list({'b', 'c', 'd'}))"

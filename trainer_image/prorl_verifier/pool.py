@@ -94,7 +94,7 @@ class WorkerPool:
         jobs = [_Job(item=item, result=loop.create_future()) for item in items]
         async with self._wakeup:
             self._waiting.extend(jobs)
-            self._metrics.queue.set(len(self._waiting))
+            self._metrics.queue.inc(len(jobs))
             self._wakeup.notify(len(jobs))
         verdicts = list(await asyncio.gather(*(job.result for job in jobs)))
         for job, verdict in zip(jobs, verdicts, strict=True):
@@ -127,7 +127,7 @@ class WorkerPool:
         async with self._wakeup:
             await self._wakeup.wait_for(lambda: bool(self._waiting))
             job = self._waiting.popleft()
-            self._metrics.queue.set(len(self._waiting))
+            self._metrics.queue.dec()
         if job.result.done():
             return True  # whoever asked has gone
         begin = time.monotonic()
@@ -172,6 +172,7 @@ class WorkerPool:
             return
         async with self._wakeup:
             self._waiting.appendleft(job)
+            self._metrics.queue.inc()
             self._wakeup.notify()
 
     def _finish(

@@ -65,3 +65,15 @@ async def test_a_wrong_batch_is_told_its_field(
     async with client.post("/v1/verify", data=body, headers=RIGHT) as answer:
         assert answer.status == status
         assert (await answer.json())["error"].startswith(words)
+
+
+async def test_how_programs_are_held_is_a_metric(client: TestClient) -> None:
+    async with client.get("/metrics") as answer:
+        text = await answer.text()
+    assert 'prorl_verifier_isolation{prorl_verifier_isolation="none"} 1.0' in text
+    assert 'prorl_verifier_isolation{prorl_verifier_isolation="seccomp"} 0.0' in text
+
+
+async def test_a_service_without_a_worker_is_not_ready(client: TestClient) -> None:
+    async with client.get("/readyz") as answer:
+        assert answer.status == 503

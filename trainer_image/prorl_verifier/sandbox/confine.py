@@ -23,6 +23,7 @@ _CAPABILITY_VERSION_3 = 0x20080522
 _CLONE_NEWUTS, _CLONE_NEWIPC, _CLONE_NEWUSER = 0x04000000, 0x08000000, 0x10000000
 _CLONE_NEWPID, _CLONE_NEWNET = 0x20000000, 0x40000000
 
+STACK_BYTES = 64 << 20
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 _PATH_BENEATH = 1
 _FS_RIGHTS = (1 << 13) - 1
@@ -59,6 +60,7 @@ def lock(limits: dict[int, int]) -> None:
     """The last step, of a process that will never fork: hard limits, no capabilities, the system
     call filter. `limits` are values by resource.RLIMIT_*."""
     end_with_parent()
+    _deepen_stack()
     for kind, value in limits.items():
         resource.setrlimit(kind, (value, value))
     header = struct.pack("=Ii", _CAPABILITY_VERSION_3, 0)
@@ -67,6 +69,13 @@ def lock(limits: dict[int, int]) -> None:
     steps = ctypes.create_string_buffer(program, len(program))
     array = struct.pack("@HP", len(program) // 8, ctypes.addressof(steps))
     _prctl("seccomp", _PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, array)
+
+
+def _deepen_stack() -> None:
+    """Recursion is no offence; what the stack takes counts as address space."""
+    hard = resource.getrlimit(resource.RLIMIT_STACK)[1]
+    soft = STACK_BYTES if hard == resource.RLIM_INFINITY else min(STACK_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_STACK, (soft, hard))
 
 
 def _enter_namespaces() -> None:

@@ -85,7 +85,11 @@ class Sandbox:
 
     def start(self, budget: Budget, streams: tuple[int, ...] = ()) -> "Program":
         """A confined process that has seen nothing of a program yet. `streams` are the descriptors
-        of its stdin and stdout, /dev/null if there are none."""
+        of its stdin and stdout, /dev/null if there are none.
+
+        Raises SandboxError, Overloaded, TimeIsUp."""
+        if budget.left_s <= 0:
+            raise TimeIsUp
         mine, theirs = socket.socketpair()
         mine.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         with theirs:
