@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints
 
-from prorl_api.base import ApiModel, Quantity
+from prorl_api.base import ApiModel, DnsLabel, Quantity
 
 LABEL_KEY_PATTERN = r"^[A-Za-z0-9]([A-Za-z0-9./_-]*[A-Za-z0-9])?$"
 LabelValue = Annotated[
@@ -135,4 +135,7 @@ class VerifierSpec(ApiModel):
     minimum_isolation: IsolationLevel = IsolationLevel.SECCOMP
     """The verifier takes the strongest level that its node permits, and ends with exit code 10
     where that is weaker than this."""
+    runtime_class_name: DnsLabel | None = None
+    """RuntimeClass of the verifier's pods, such as gVisor's or Kata's: another kernel between
+    programs and the node. It must exist in the cluster."""
     pod: PodSpec = PodSpec(resources=Resources(cpu="250m", memory="2Gi"))

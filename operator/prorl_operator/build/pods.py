@@ -64,6 +64,8 @@ def _pod_spec(job: ProRLJob, slot: Slot, container: Manifest) -> Manifest:
         "containers": [container],
         "volumes": _volumes(job, slot.role),
     }
+    if slot.role is Role.VERIFIER and job.spec.verifier.runtime_class_name is not None:
+        spec["runtimeClassName"] = job.spec.verifier.runtime_class_name
     if choices.node_selector:
         spec["nodeSelector"] = dict(choices.node_selector)
     if choices.tolerations:

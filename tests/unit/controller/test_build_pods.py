@@ -126,6 +126,13 @@ def test_a_verifier_is_told_its_port_its_limit_and_where_its_token_is() -> None:
     assert container["livenessProbe"]["httpGet"] == {"path": "/healthz", "port": 8000}
 
 
+def test_only_verifiers_run_under_their_runtime_class() -> None:
+    job = make_job(verifier={"runtimeClassName": "gvisor"})
+    assert pod_of(VERIFIER, job)["spec"]["runtimeClassName"] == "gvisor"
+    assert "runtimeClassName" not in pod_of(TRAINER, job)["spec"]
+    assert "runtimeClassName" not in pod_of(VERIFIER)["spec"]
+
+
 @pytest.mark.parametrize(
     ("role", "port"),
     [(Role.COORDINATOR, 8080), (Role.TRAINER, 8081), (Role.ROLLOUT, 8081), (Role.VERIFIER, 8000)],
