@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import yaml
 from cluster.control_plane import ControlPlane
+from controller_builders import LEAST_DATA
 from controller_cluster import (
     JOBS,
     SYSTEM,
@@ -125,6 +126,17 @@ def test_creates_every_object_in_a_restricted_namespace(
     assert "q-tokens" in space.names("secrets")
     assert "q-checkpoints" in space.names("persistentvolumeclaims")
     until("Pending", lambda: space.status().get("phase") == "Pending")
+
+
+def test_the_secret_of_the_data_is_read_by_the_coordinators_kubelet_alone(
+    operator: Operator, space: Namespace
+) -> None:
+    """There is no such Secret: the operator, which may read none, makes the pods all the same."""
+    space.create_job(data={"train": [LEAST_DATA], "credentialsSecret": "keys"})
+    until("all pods", lambda: space.names("pods") == FIRST)
+    for pod in FIRST:
+        document = json.dumps(space.api.request("GET", f"{space.core}/pods/{pod}"))
+        assert ('"secretKeyRef"' in document) == ("coordinator" in pod)
 
 
 def test_costs_no_write_once_converged(operator: Operator, space: Namespace) -> None:
