@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_trainer.data.answers import to_answer
 from prorl_verifier.domains.code_tests import parse_tests
@@ -61,11 +61,13 @@ def taken(verifier: str, answer: Any) -> bool:
         return False
 
 
+@settings(deadline=None)
 @given(answer=CODE)
 def test_code_answers_are_taken_if_and_only_if_the_scorer_can_run_them(answer: Any) -> None:
     assert taken("code", answer) == judged(parse_tests, answer)
 
 
+@settings(deadline=None)
 @given(answer=STEM)
 def test_stem_answers_are_taken_if_and_only_if_the_scorer_can_compare_them(answer: Any) -> None:
     assert taken("stem", answer) == judged(expected_answers, answer)

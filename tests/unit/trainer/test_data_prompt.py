@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from data_builders import SPELL, make_prompts, make_set, make_spec, write_rows
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_trainer.data.prompt import encode, prompt_key, to_prompt
 from prorl_trainer.errors import DataError
@@ -106,6 +106,7 @@ def test_generated_prompts_take_the_system_prompt_too(tmp_path: Path) -> None:
     assert prompt.text.startswith("Think.\n")
 
 
+@settings(deadline=None)
 @given(text=st.text(min_size=1), spaces=st.sampled_from([" ", "\n", "\t ", "  "]))
 def test_the_same_question_has_one_key_however_it_is_written(text: str, spaces: str) -> None:
     key = prompt_key(f"{text} x")
