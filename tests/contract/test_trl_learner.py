@@ -96,14 +96,18 @@ def trl_gradients(trainer: ScriptedTrainer, batch: TrainingBatch) -> dict[str, T
     return {"loss": loss.detach(), **gradients}
 
 
-@pytest.mark.parametrize("correction", CORRECTIONS)
+@pytest.mark.parametrize(
+    ("correction", "bonus"),
+    [(MismatchType.TIS, 0.0), (MismatchType.ICEPOP, 0.0), (MismatchType.ICEPOP, 0.5)],
+)
 def test_an_update_has_the_loss_and_the_gradients_of_trl(
-    model_dir: Path, correction: MismatchType
+    model_dir: Path, correction: MismatchType, bonus: float
 ) -> None:
     batch, learner = scripted_batch(model_dir), moved_learner(model_dir)
     trainer = trl_trainer(
         model_dir, learner, vllm_importance_sampling_mode=CORRECTIONS[correction],
         vllm_importance_sampling_clip_min=LOW, vllm_importance_sampling_clip_max=HIGH,
+        entropy_coef=bonus,
     )  # fmt: skip
     expected = trl_gradients(trainer, batch)
     metrics = learner.update(
@@ -111,6 +115,7 @@ def test_an_update_has_the_loss_and_the_gradients_of_trl(
         make_settings(
             num_updates=1, learning_rate=0.0, temperature=TEMPERATURE, kl_estimator=KlEstimator.K3,
             kl_coefficient=BETA, mismatch_type=correction, mismatch_bounds=(LOW, HIGH),
+            entropy_coefficient=bonus,
         ),
     ).metrics  # fmt: skip
     assert 0.1 < metrics["is_oob_ratio"] < 0.9
@@ -121,5 +126,7 @@ def test_an_update_has_the_loss_and_the_gradients_of_trl(
     assert [metrics["mismatch"]] == pytest.approx(mismatch, rel=1e-4)
     largest = logged["sampling/sampling_logp_difference/max"]
     assert [metrics["mismatch_max"]] == pytest.approx(largest, rel=1e-4)
+    if bonus:
+        assert [metrics["entropy_exact"]] == pytest.approx(logged["entropy"], rel=1e-5)
     for name, gradient in learner.gradients().items():
         torch.testing.assert_close(gradient, expected[name], atol=2e-6, rtol=1e-4)
