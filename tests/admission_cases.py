@@ -54,6 +54,14 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "claim": {"checkpoint": _pvc(claimName="claim")},
     "size-and-class": {"checkpoint": _pvc(size="1Gi", storageClass="fast")},
     "export-to-a-claim": {"export": {"uri": "pvc://models/run/final", "dtype": "float32"}},
+    "trackers": {
+        "tracking": {
+            "wandb": {"project": "a b", "url": "https://w.example"},
+            "mlflow": {"uri": "http://mlflow:5000", "experiment": "e"},
+            "trackio": {"project": "p", "space": "o/n"},
+            "credentialsSecret": "trackers",
+        }
+    },
     "export-to-s3": {"export": {"uri": "s3://bucket/run-1/final"}},
     "integer-for-a-number": {"algorithm": {"learningRate": 1}},
     "revision-of-hf": {"model": {"uri": "hf://o/n", "revision": "abc"}},
@@ -203,6 +211,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
     "unknown-block": ("spec.rolout", {"rolout": {}}),
     "unknown-field": ("spec.algorithm.stepz", {"algorithm": {"stepz": 1}}),
     "unknown-in-list": ("spec.data.train[0].urI", {"data": {"train": [dataset(urI="x")]}}),
+    "tracker-without-a-project": ("spec.tracking.wandb.project", {"tracking": {"wandb": {}}}),
     "export-outside-its-claim": ("spec.export.uri", {"export": {"uri": "pvc://c/../x"}}),
     "text-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": "5"}}),
     "fraction-for-integer": ("spec.algorithm.steps", {"algorithm": {"steps": 1.5}}),

@@ -6,6 +6,7 @@ from typing import Any
 
 from prorl_api.job import ProRLJob, ProRLJobSpec
 from prorl_api.spec_lifecycle import RunPolicy
+from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
 from prorl_api.wire import JobDocument
 
@@ -23,7 +24,14 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     """
     # What may change while the job runs is no part of the spec's identity.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
-    fixed = spec.model_copy(update={"rollout": rollout, "run_policy": RunPolicy(), "export": None})
+    fixed = spec.model_copy(
+        update={
+            "rollout": rollout,
+            "run_policy": RunPolicy(),
+            "export": None,
+            "tracking": TrackingSpec(),
+        }
+    )
     text = dumps(fixed.model_dump(mode="json", by_alias=True, exclude_defaults=True))
     return hashlib.sha256(text.encode()).hexdigest()
 

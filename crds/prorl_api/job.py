@@ -10,7 +10,7 @@ from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
-from prorl_api.spec_output import ExportSpec
+from prorl_api.spec_output import ExportSpec, TrackingSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.status import ProRLJobStatus
@@ -21,8 +21,8 @@ name begins with a letter."""
 
 
 class ProRLJobSpec(ApiModel):
-    """The desired training run. Only rollout.replicas, runPolicy and export may change after
-    creation."""
+    """The desired training run. Only rollout.replicas, runPolicy, export and tracking may
+    change after creation."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Trainer image of all roles; absent means the operator's default."""
@@ -42,6 +42,7 @@ class ProRLJobSpec(ApiModel):
     run_policy: RunPolicy = RunPolicy()
     export: ExportSpec | None = None
     """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""
+    tracking: TrackingSpec = TrackingSpec()
 
     @property
     def world_size(self) -> int:

@@ -119,7 +119,8 @@ IMAGE_CEL = (
     "has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)"
 )
 IMMUTABLE_MESSAGE = (
-    "is immutable: only spec.rollout.replicas, spec.runPolicy and spec.export may change; "
+    "is immutable: only spec.rollout.replicas, spec.runPolicy, spec.export and spec.tracking may "
+    "change; "
     "delete the job and create it anew (checkpoints stay)"
 )
 

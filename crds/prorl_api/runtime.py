@@ -33,6 +33,11 @@ CREDENTIAL_KEYS = (
 )  # fmt: skip
 """Keys of a credentials Secret that become environment variables; others would let a Secret decide
 what the pod runs (PYTHONPATH, LD_PRELOAD)."""
+TRACKING_KEYS = (
+    "WANDB_API_KEY", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME",
+    "MLFLOW_TRACKING_PASSWORD",
+)  # fmt: skip
+"""Keys of tracking.credentialsSecret that become environment variables."""
 
 CONFIG_DIR = PurePosixPath("/etc/prorl/config")
 JOB_FILE = CONFIG_DIR / "job.json"

@@ -22,7 +22,7 @@ TERMINATION = "termination.json"
 TERMINATION_BYTES = 8192
 REFUSED = 2
 """Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
-MUTABLE = ("rollout.replicas", "runPolicy.", "export")
+MUTABLE = ("rollout.replicas", "runPolicy.", "export", "tracking.")
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 
 
@@ -139,11 +139,18 @@ def _write(directory: Path, job: ProRLJob) -> None:
     (directory / "endpoint.json").unlink(missing_ok=True)
     # Room for the reason in case the disk is full by then.
     (directory / TERMINATION).write_bytes(b" " * TERMINATION_BYTES)
-    uid = str(uuid.uuid5(uuid.NAMESPACE_URL, directory.resolve().as_uri()))
-    metadata = job.metadata.model_copy(update={"uid": uid})
+    metadata = job.metadata.model_copy(update={"uid": _uid(directory)})
     document = job_document(job.model_copy(update={"metadata": metadata}))
     _replace(directory / "job.json", dumps(document.model_dump(mode="json", by_alias=True)))
     _replace(directory / "token", secrets.token_urlsafe(32))
+
+
+def _uid(directory: Path) -> str:
+    """Of the run: kept when it is resumed, another after --fresh."""
+    path = directory / "job.json"
+    if path.exists():
+        return JobDocument.model_validate_json(path.read_bytes()).uid
+    return str(uuid.uuid4())
 
 
 def _replace(path: Path, text: str) -> None:

@@ -135,7 +135,7 @@ def test_only_replicas_and_run_policy_may_change(
     assert (answer.returncode == 0) == allowed, answer.stderr
     if not allowed:
         assert (
-            "is immutable: only spec.rollout.replicas, spec.runPolicy and spec.export"
+            "is immutable: only spec.rollout.replicas, spec.runPolicy, spec.export and"
             in answer.stderr
         )
 

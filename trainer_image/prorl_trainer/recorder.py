@@ -11,7 +11,7 @@ from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
-from prorl_trainer.observe.tracker import Tracker
+from prorl_trainer.observe.trackers import Trackers
 from prorl_trainer.reference import next_interval_step
 
 log = logging.getLogger(__name__)
@@ -26,7 +26,7 @@ class Recorder:
     """One method per event of a run."""
 
     def __init__(
-        self, spec: ProRLJobSpec, tracker: Tracker, metrics: Metrics, status: StatusHolder
+        self, spec: ProRLJobSpec, tracker: Trackers, metrics: Metrics, status: StatusHolder
     ) -> None:
         self._spec = spec
         self._tracker = tracker

@@ -23,6 +23,7 @@ from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_lea
 from prorl_trainer.local_verifier import LocalVerifier
 from prorl_trainer.model.materialise import check_context, load_tokenizer, materialise
 from prorl_trainer.observe.tracker import Tracker
+from prorl_trainer.observe.trackers import Trackers, check_tracking, open_forwarders
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine, start_engine
 from prorl_trainer.rollout.backend import Backend, choose_backend, wire_dtype
@@ -62,6 +63,7 @@ def data_cache(context: Context, progress: Callable[[str], None]) -> DataCache:
 
 async def model(context: Context, cache: DataCache) -> tuple[Path, Any]:
     """The model's directory and its tokenizer. Raises ModelError, ConfigError."""
+    check_tracking(context.job.spec.tracking)
     await asyncio.to_thread(check_export, context)
     cache.progress("Preparing the model")
     spec = context.job.spec
@@ -110,13 +112,20 @@ def resume_of(context: Context) -> Resume:
 
 def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Recorder:
     """The recorder, told where the run begins."""
-    tracker = Tracker(desk.context.directory, attempt=desk.attempt, step=state.step)
-    made = Recorder(desk.context.job.spec, tracker, desk.metrics, desk.status)
+    context = desk.context
+    tracker = Tracker(context.directory, attempt=desk.attempt, step=state.step)
+    forwarders = open_forwarders(context.job, context.directory, _count_lost(desk))
+    trackers = Trackers(tracker, forwarders)
+    made = Recorder(context.job.spec, trackers, desk.metrics, desk.status)
     made.start(state)
     if checkpoint is not None:
         manifest = checkpoint.manifest
         made.found_checkpoint(manifest, desk.context.checkpoint_uri(manifest.step))
     return made
+
+
+def _count_lost(desk: "Desk") -> Callable[[], None]:
+    return lambda: desk.metrics.count("tracker_records_lost")
 
 
 def pool(

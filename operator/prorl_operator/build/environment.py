@@ -1,7 +1,9 @@
 """Environment variables of the pods."""
 
+from collections.abc import Sequence
+
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import CREDENTIAL_KEYS, Env
+from prorl_api.runtime import CREDENTIAL_KEYS, TRACKING_KEYS, Env
 from prorl_api.spec_roles import EngineKind, Role
 
 from prorl_operator.build import names
@@ -34,10 +36,20 @@ def build_env(job: ProRLJob, slot: Slot, incarnation: int, pod_name: str) -> lis
     env: list[Manifest] = [{"name": str(k), "value": v} for k, v in values.items()]
     field = {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}
     env.append({"name": str(Env.POD_IP), "valueFrom": field})
-    secret = job.spec.data.credentials_secret
-    if secret is not None and slot.role is Role.COORDINATOR:
-        env += _credentials(secret)
+    if slot.role is Role.COORDINATOR:
+        env += _credentials(job.spec.data.credentials_secret, CREDENTIAL_KEYS)
+        env += _credentials(job.spec.tracking.credentials_secret, TRACKING_KEYS)
     return sorted(env, key=lambda entry: str(entry["name"]))
+
+
+def _credentials(secret: str | None, keys: Sequence[str]) -> list[Manifest]:
+    """Every key is optional: which of them is needed, the coordinator says."""
+    if secret is None:
+        return []
+    return [
+        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+        for key in keys
+    ]
 
 
 def _contract(job: ProRLJob, slot: Slot, pod_name: str) -> dict[str, str]:
@@ -65,15 +77,10 @@ def _needs_hub(job: ProRLJob, role: Role) -> bool:
     data = job.spec.data
     sets = [*data.train, *(data.validation.sets if data.validation else [])]
     has_data = any(one.uri.startswith("hf://") for one in sets)
-    return job.spec.model.uri.startswith("hf://") or (role is Role.COORDINATOR and has_data)
-
-
-def _credentials(secret: str) -> list[Manifest]:
-    """Every key is optional: which of them a source needs, the coordinator says."""
-    return [
-        {"name": key, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
-        for key in CREDENTIAL_KEYS
-    ]
+    trackio = job.spec.tracking.trackio
+    tracks = trackio is not None and trackio.space is not None
+    mine = role is Role.COORDINATOR and (has_data or tracks)
+    return job.spec.model.uri.startswith("hf://") or mine
 
 
 def _libraries(job: ProRLJob, role: Role) -> dict[str, str]:

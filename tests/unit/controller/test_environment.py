@@ -11,7 +11,7 @@ from controller_builders import (
     make_job,
 )
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import CREDENTIAL_KEYS, Env
+from prorl_api.runtime import CREDENTIAL_KEYS, TRACKING_KEYS, Env
 from prorl_api.spec_roles import Role
 from prorl_operator.build.environment import build_env, grace_s
 from prorl_operator.build.names import Slot
@@ -126,3 +126,24 @@ def test_only_the_coordinator_asks_the_hub_for_data() -> None:
     assert "HF_HUB_OFFLINE" not in env_of(COORDINATOR, job)
     assert env_of(TRAINER, job)["HF_HUB_OFFLINE"] == env_of(ROLLOUT, job)["HF_HUB_OFFLINE"] == "1"
     assert env_of(COORDINATOR, CPU)["HF_HUB_OFFLINE"] == "1"
+
+
+def test_both_secrets_of_a_job_give_every_variable_once() -> None:
+    job = make_job(
+        data={"train": [LEAST_DATA], "credentialsSecret": "keys"},
+        tracking={"wandb": {"project": "p"}, "credentialsSecret": "trackers"},
+    )
+    entries = build_env(job, COORDINATOR, 1, "p")
+    names = [e["name"] for e in entries]
+    assert len(set(names)) == len(names)
+    secrets = {e["name"]: e["valueFrom"]["secretKeyRef"]["name"] for e in entries
+               if "secretKeyRef" in e.get("valueFrom", {})}  # fmt: skip
+    wanted = dict.fromkeys(CREDENTIAL_KEYS, "keys") | dict.fromkeys(TRACKING_KEYS, "trackers")
+    assert secrets == wanted
+    assert not {e["name"] for e in build_env(job, TRAINER, 1, "p")} & set(TRACKING_KEYS)
+
+
+def test_a_trackio_space_is_reached_through_the_hub() -> None:
+    job = make_job(tracking={"trackio": {"project": "p", "space": "o/n"}})
+    assert "HF_HUB_OFFLINE" not in env_of(COORDINATOR, job)
+    assert env_of(TRAINER, job)["HF_HUB_OFFLINE"] == "1"

@@ -39,6 +39,7 @@ COUNTERS = {
     "verifier_infra_errors": "Completions that the verifier could not judge.",
     "learner_restarts": "Times the learner group was rebuilt.",
     "engines_lost": "Engines lost.",
+    "tracker_records_lost": "Records that a tracker of spec.tracking did not take.",
 }
 
 
