@@ -64,7 +64,7 @@ def _coordinator(spec: ProRLJobSpec) -> Section:
 
 
 def _checkpoints(spec: ProRLJobSpec, shape: ModelShape) -> Section:
-    held = spec.checkpoint.keep + 1
+    held = spec.checkpoint.keep + spec.checkpoint.keep_best + 1
     one = FP32 * 4 * shape.parameters
     lines = (
         said(
@@ -74,7 +74,7 @@ def _checkpoints(spec: ProRLJobSpec, shape: ModelShape) -> Section:
             "bytes",
             f"{shape.parameters:,} x 16",
         ),
-        size("kept and being written", "(keep + 1) x checkpoint", (held, one)),
+        size("kept and being written", "(keep + keepBest + 1) x checkpoint", (held, one)),
     )
     claim = spec.checkpoint.storage.pvc.size
     return Section(

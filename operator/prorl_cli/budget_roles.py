@@ -4,8 +4,10 @@ Sources of the formulas: docs/plan.md. Legend: N parameters, R learner ranks, T 
 microbatch, M response tokens in it; V, D, L and so on as in shapes.py. Sizes are bytes.
 """
 
+from dataclasses import replace
+
 from prorl_api.job import ProRLJobSpec
-from prorl_api.spec_roles import PodSpec
+from prorl_api.spec_roles import PodSpec, Precision
 
 from prorl_cli.arithmetic import Line, Section, said, size
 from prorl_cli.quantity import parse_quantity
@@ -29,13 +31,15 @@ MAX_SEQUENCES = 256
 def trainer(spec: ProRLJobSpec, shape: ModelShape, gpu_memory: int) -> Section:
     """One rank at its peak, the backward pass of a full microbatch."""
     n, ranks, t = shape.parameters, spec.world_size, packed_tokens(spec)
+    width = BF16 if spec.trainer.compute_precision is Precision.BF16 else FP32
+    checkpointing = spec.trainer.activation_checkpointing
     lines = [
         size("weights, fp32", "N x 4 / R", (n, FP32), ranks),
         size("gradients, fp32", "N x 4 / R", (n, FP32), ranks),
         size("Adam moments, fp32", "2 x N x 4 / R", (2, n, FP32), ranks),
         size("reference, fp32", "N x 4 / R", (n, FP32), ranks),
-        *_gathered(shape, ranks),
-        *_activations(shape, t),
+        *_gathered(shape, ranks, width),
+        *_activations(shape, t, width, checkpointing=checkpointing),
         *_logprobs(shape, t),
     ]
     gpus = spec.trainer.gpus_per_replica
@@ -46,40 +50,38 @@ def trainer(spec: ProRLJobSpec, shape: ModelShape, gpu_memory: int) -> Section:
         lines=tuple(lines),
         limit=limit,
         limit_name=name,
-        advice="Lower algorithm.tokensPerMicrobatch (not below maxPromptTokens + "
-        "maxResponseTokens, a whole sequence) or add ranks.",
+        advice="Set trainer.activationCheckpointing, lower algorithm.tokensPerMicrobatch (at least "
+        "maxPromptTokens + maxResponseTokens, a whole sequence) or add ranks.",
     )
 
 
-def _gathered(shape: ModelShape, ranks: int) -> list[Line]:
+def _gathered(shape: ModelShape, ranks: int, width: int) -> list[Line]:
     """FSDP2 holds the root and two layers whole (the next one is fetched ahead), and in the
-    backward pass the whole gradients of the root and of one layer."""
-    if ranks == 1:
+    backward pass the whole gradients of the root and of one layer, which it adds up in fp32."""
+    if ranks == 1 and width == FP32:
         return []
     root, layer = shape.root_parameters, shape.layer_parameters
-    value = FP32 * (2 * root + 3 * layer)
     return [
         Line(
-            name="gathered by FSDP, fp32",
-            formula="(2 x root + 3 x layer) x 4",
-            numbers=f"(2 x {root:,} + 3 x {layer:,}) x 4",
-            value=value,
+            name=f"gathered by FSDP, {_dtype(width)}",
+            formula=f"(root + 2 x layer) x {width} + (root + layer) x 4",
+            numbers=f"({root:,} + 2 x {layer:,}) x {width} + ({root:,} + {layer:,}) x 4",
+            value=width * (root + 2 * layer) + FP32 * (root + layer),
         )
     ]
 
 
-def _activations(shape: ModelShape, t: int) -> list[Line]:
-    per_token = shape.saved_bytes_per_token(FP32)
-    whole = size("activations", "T x saved x L", (t, per_token, shape.layers))
-    checkpointed = t * (FP32 * shape.hidden * shape.layers + per_token)
-    other = Line(
-        name="  with activation checkpointing",
-        formula="T x (4 x D x L + saved)",
-        numbers=f"{t:,} x (4 x {shape.hidden:,} x {shape.layers} + {per_token:,})",
-        value=checkpointed,
-        counted=False,
+def _activations(shape: ModelShape, t: int, width: int, *, checkpointing: bool) -> list[Line]:
+    per_token, dtype = shape.saved_bytes_per_token(width), _dtype(width)
+    whole = size(f"activations, {dtype}", "T x saved x L", (t, per_token, shape.layers))
+    again = Line(
+        name=f"activations, checkpointed, {dtype}",
+        formula=f"T x ({width} x D x L + saved)",
+        numbers=f"{t:,} x ({width} x {shape.hidden:,} x {shape.layers} + {per_token:,})",
+        value=t * (width * shape.hidden * shape.layers + per_token),
     )
-    return [whole, other]
+    used, other = (again, whole) if checkpointing else (whole, again)
+    return [used, replace(other, name=f"  ({other.name})", counted=False)]
 
 
 def _logprobs(shape: ModelShape, t: int) -> list[Line]:
@@ -90,7 +92,11 @@ def _logprobs(shape: ModelShape, t: int) -> list[Line]:
             (2, LOGPROB_CHUNK, shape.vocabulary, FP32),
         ),
         size("hidden states and their gradient", "2 x M x D x 4", (2, t, shape.hidden, FP32)),
-        size("gradient of the head", "V x D x 4", (shape.vocabulary, shape.hidden, FP32)),
+        size(
+            "head in fp32 and its gradient",
+            "2 x V x D x 4",
+            (2, shape.vocabulary, shape.hidden, FP32),
+        ),
     ]
 
 

@@ -69,12 +69,14 @@ class ModelShape:
     def saved_bytes_per_token(self, element_bytes: int) -> int:
         """What autograd keeps of one token in one layer for the backward pass.
 
-        Two norms keep 3 x D each; attention keeps query and output (A each), key and value (K each)
-        and a log-sum-exp per head in fp32; the gated MLP keeps 4 x F. Counted on transformers'
-        Llama and Qwen2 with torch.autograd.graph.saved_tensors_hooks, exact in fp32.
+        Two norms keep D in fp32, which they compute in, and 2 x D each; attention keeps query and
+        output (A each), key and value (K each) and a log-sum-exp per head in fp32; the gated MLP
+        keeps 4 x F. Counted on transformers' Llama and Qwen2, in fp32 and bf16, with
+        torch.autograd.graph.saved_tensors_hooks.
         """
-        values = 6 * self.hidden + 2 * self.attention_width + 2 * self.key_value_width
-        return element_bytes * (values + 4 * self.intermediate) + 4 * self.heads + 8
+        norms = 2 * (4 + 2 * element_bytes) * self.hidden
+        attention = element_bytes * (2 * self.attention_width + 2 * self.key_value_width)
+        return norms + attention + element_bytes * 4 * self.intermediate + 4 * self.heads + 8
 
     def cache_bytes_per_token(self, element_bytes: int) -> int:
         """Keys and values of one token in all layers."""

@@ -30,7 +30,7 @@ spec:
   algorithm:
     tokensPerMicrobatch: 9216
     sampling: {maxPromptTokens: 1024, maxResponseTokens: 8192}
-  checkpoint: {storage: {pvc: {size: 100Gi}}}
+  checkpoint: {storage: {pvc: {size: 110Gi}}}
   coordinator: {pod: {resources: {memory: 16Gi}}}
   trainer: {gpusPerReplica: 8, pod: {resources: {memory: 64Gi}}}
   rollout: {replicas: 2, gpusPerReplica: 1}
@@ -83,18 +83,21 @@ def test_known_models_have_their_published_number_of_parameters(name: str, count
     assert KNOWN_MODELS[name].parameters == count
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", ["llama", "qwen2"])
-def test_saved_activations_are_what_autograd_keeps_of_one_more_layer(kind: str) -> None:
+def test_saved_activations_are_what_autograd_keeps_of_one_more_layer(
+    kind: str, dtype: torch.dtype
+) -> None:
     config = make_config(model_type=kind, head_dim=24)
     tokens = 48
-    counted = parse_config(config).saved_bytes_per_token(element_bytes=4) * tokens
-    assert saved_bytes(config, 3, tokens) - saved_bytes(config, 2, tokens) == counted
+    counted = parse_config(config).saved_bytes_per_token(dtype.itemsize) * tokens
+    assert saved_bytes(config, 3, tokens, dtype) - saved_bytes(config, 2, tokens, dtype) == counted
 
 
-def saved_bytes(config: dict[str, Any], layers: int, tokens: int) -> int:
+def saved_bytes(config: dict[str, Any], layers: int, tokens: int, dtype: torch.dtype) -> int:
     """Distinct memory that the forward pass keeps, the parameters left out."""
     model = AutoModelForCausalLM.from_config(
-        transformers_config(config | {"num_hidden_layers": layers})
+        transformers_config(config | {"num_hidden_layers": layers}), dtype=dtype
     )
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, torch.Tensor] = {}
@@ -137,10 +140,12 @@ def test_the_trainers_budget_is_the_one_computed_by_hand() -> None:
     n, root, layer = 1_777_088_000, 466_748_928, 46_797_824
     assert lines["weights, fp32"].value == n * 4 // 8
     assert lines["Adam moments, fp32"].value == n
-    assert lines["gathered by FSDP, fp32"].value == 8 * root + 12 * layer
-    # 4 x (6 x 1536 + 2 x 1536 + 2 x 256 + 4 x 8960) + 4 x 12 + 8 bytes of a token in a layer.
-    assert lines["activations"].value == 9216 * 28 * 194_616
-    assert lines["with activation checkpointing"].value == 9216 * (4 * 1536 * 28 + 194_616)
+    assert lines["gathered by FSDP, bf16"].value == 6 * root + 8 * layer
+    # 16 x 1536 + 2 x (2 x 1536 + 2 x 256 + 4 x 8960) + 4 x 12 + 8 bytes of a token in a layer.
+    assert lines["activations, bf16"].value == 9216 * 28 * 103_480
+    checkpointed = lines["(activations, checkpointed, bf16)"]
+    assert checkpointed.value == 9216 * (2 * 1536 * 28 + 103_480)
+    assert not checkpointed.counted
     assert lines["log-prob chunk, fp32"].value == 2 * 256 * 151_936 * 4
     assert section.limit == 72 * GIB
     assert section.fits
@@ -151,11 +156,22 @@ def test_a_sequence_longer_than_the_microbatch_is_what_must_fit() -> None:
     assert sections_of(small)["Trainer"].total == sections_of(MANIFEST)["Trainer"].total
 
 
-def test_one_rank_gathers_nothing_and_divides_by_nothing() -> None:
-    lines = lines_of(
-        sections_of(MANIFEST.replace("gpusPerReplica: 8", "gpusPerReplica: 1"))["Trainer"]
-    )
-    assert "gathered by FSDP, fp32" not in lines
+def test_precision_and_checkpointing_of_the_spec_are_what_is_counted() -> None:
+    before = sections_of(MANIFEST)["Trainer"]
+    again = sections_of(
+        MANIFEST.replace("gpusPerReplica: 8,", "gpusPerReplica: 8, activationCheckpointing: true,")
+    )["Trainer"]
+    saved = 9216 * 28 * 103_480 - 9216 * (2 * 1536 * 28 + 103_480)
+    assert before.total - again.total == saved
+    fp32 = MANIFEST.replace("gpusPerReplica: 8,", "gpusPerReplica: 8, precision: fp32,")
+    # 4 x (6 x 1536 + 2 x 1536 + 2 x 256 + 4 x 8960) + 4 x 12 + 8.
+    assert lines_of(sections_of(fp32)["Trainer"])["activations, fp32"].value == 9216 * 28 * 194_616
+
+
+def test_one_rank_in_fp32_gathers_nothing_and_divides_by_nothing() -> None:
+    one = MANIFEST.replace("gpusPerReplica: 8,", "gpusPerReplica: 1, precision: fp32,")
+    lines = lines_of(sections_of(one)["Trainer"])
+    assert not [name for name in lines if name.startswith("gathered")]
     assert lines["weights, fp32"].value == 4 * 1_777_088_000
 
 
@@ -174,9 +190,9 @@ def test_the_engines_cache_is_the_one_computed_by_hand() -> None:
 
 def test_checkpoints_must_fit_the_claim_with_one_more_being_written() -> None:
     section = sections_of(MANIFEST)["Checkpoints"]
-    assert section.total == 3 * 16 * 1_777_088_000
+    assert section.total == 4 * 16 * 1_777_088_000
     assert section.fits
-    assert not sections_of(MANIFEST.replace("100Gi", "79Gi"))["Checkpoints"].fits
+    assert not sections_of(MANIFEST.replace("110Gi", "105Gi"))["Checkpoints"].fits
 
 
 def test_weights_travel_in_the_engines_dtype_only_between_gpus() -> None:
@@ -235,9 +251,9 @@ def test_the_verdict_is_the_exit_code_and_what_does_not_fit_says_what_to_change(
     code, output = run_plan(tmp_path)
     assert (code, output.splitlines()[-1]) == (0, "It fits.")
     assert "N x 4 / R = 1,777,088,000 x 4 / 8" in output
-    code, output = run_plan(tmp_path, "--gpu-memory", "40Gi")
+    code, output = run_plan(tmp_path, "--gpu-memory", "32Gi")
     assert (code, output.splitlines()[-1]) == (1, "It does not fit.")
-    assert "0.9 x GPU memory: DOES NOT FIT. Lower algorithm.tokensPerMicrobatch" in output
+    assert "0.9 x GPU memory: DOES NOT FIT. Set trainer.activationCheckpointing" in output
 
 
 def test_json_says_the_same(tmp_path: Path) -> None:
