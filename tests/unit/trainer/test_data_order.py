@@ -10,7 +10,6 @@ from prorl_trainer.data.order import BLOCK, Order, shares
 SIZES = st.lists(st.integers(1, 40), min_size=1, max_size=4)
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 2**31 - 1), sizes=SIZES, ordinals=st.lists(st.integers(0, 5000)))
 def test_a_place_depends_on_seed_and_ordinal_alone(
     seed: int, sizes: list[int], ordinals: list[int]
@@ -54,7 +53,7 @@ FIVE = [3.0, 2.0, 1.0, 1.0, 0.5]
 """Weights of math, code, stem, logic, instruction."""
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     sizes=st.lists(st.sampled_from([1, 2, 50, 700]), min_size=5, max_size=5),
     block=st.integers(0, 10_000),
@@ -68,7 +67,7 @@ def test_five_domains_have_their_exact_shares_in_every_block_whatever_their_size
     assert order.shares == tuple(drawn[i] / BLOCK for i in range(5))
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 1000), sizes=SIZES, frontier=st.integers(0, 2000))
 def test_a_run_that_resumes_at_its_frontier_sees_what_an_unbroken_one_sees(
     seed: int, sizes: list[int], frontier: int
