@@ -55,6 +55,7 @@ def make_document(**spec: Any) -> JobDocument:
         "data": {
             "train": [{"name": "a", "domain": "math", "uri": "file:///a.jsonl", "weight": 3}],
             "validation": {"sets": sets, "samplesPerPrompt": 4},
+            "credentialsSecret": "s3-key",
         },
         "algorithm": {"steps": 9},
     }
@@ -67,7 +68,7 @@ def make_state(job: JobDocument, step: int) -> RunState:
         job_uid=job.uid,
         job_name=job.name,
         spec_hash=job.hash,
-        data_fingerprints={"a": "rows-0"},
+        data_fingerprints={"a": "rows-0", "sums": "rows-1"},
         step=step,
         tokens=12_345,
         reference=ReferenceState(

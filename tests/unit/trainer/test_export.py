@@ -73,7 +73,9 @@ def test_the_export_continues_a_chat_as_the_learners_policy_does(
     model, tokenizer = load(exported)
     chat = [{"role": "user", "content": "spell backward: abc"}]
     texts = []
-    for network in (model, trained.group.learner._policy.hf):
+    policy, _ = load(trained.model_dir)
+    policy.load_state_dict(dict(trained.group.learner.named_weights()), strict=False)
+    for network in (model, policy):
         ids = tokenizer.apply_chat_template(
             chat, add_generation_prompt=True, return_tensors="pt", return_dict=True
         )
@@ -142,7 +144,9 @@ def test_the_card_says_what_was_measured_and_where_it_is_from(
     assert "| accuracy_sums | 0.1250 | 0.5000 | 0.3750 |" in card
     assert "Mean score of 4 samples per prompt at temperature 1.0" in card
     assert "Reference resets: step 2: Interval." in card
-    assert "| a | train | math | 3 | `file:///a.jsonl` | `rows-0` |" in card
+    assert "| a | train | math | 3 | `file:///a.jsonl` | rows-0 |" in card
+    assert "| sums | held out | math |  | `file:///held.jsonl` | rows-1 |" in card
+    assert "credentialsSecret" not in card, "the job names one"
     assert sha256(trained.source.checkpoint / "manifest.json") in card
     assert "trained with | torch 1.2.3 |" in card
 

@@ -142,17 +142,17 @@ def _training(facts: CardFacts) -> Iterator[str]:
 
 def _data(spec: ProRLJobSpec, state: RunState) -> str:
     held_out = spec.data.validation.sets if spec.data.validation else []
+    uses = [(one, "train") for one in spec.data.train] + [(one, "held out") for one in held_out]
     prints = state.data_fingerprints
-    rows = [_data_row(one, "train", prints) for one in spec.data.train]
-    rows += [_data_row(one, "held out", prints) for one in held_out]
-    head = "| set | use | domain | weight | source | fingerprint |\n|---|---|---|---|---|---|"
-    return "\n".join([head, *rows])
+    rows = [_data_row(one, use, prints.get(one.name, "")) for one, use in uses]
+    head = "| set | use | domain | weight | source | fingerprint of the rows |"
+    return "\n".join([head, "|---|---|---|---|---|---|", *rows])
 
 
-def _data_row(one: DataSet, use: str, fingerprints: dict[str, str]) -> str:
+def _data_row(one: DataSet, use: str, fingerprint: str) -> str:
     weight = f"{one.weight:g}" if use == "train" else ""
-    shown = fingerprints.get(one.name, "unknown")
-    return f"| {one.name} | {use} | {one.domain} | {weight} | `{one.uri}` | `{shown}` |"
+    source = f"`{one.uri}`" + (f" at {one.revision}" if one.revision else "")
+    return f"| {one.name} | {use} | {one.domain} | {weight} | {source} | {fingerprint} |"
 
 
 def _provenance(facts: CardFacts) -> str:

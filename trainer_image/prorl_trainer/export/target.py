@@ -1,6 +1,7 @@
 """Where an export goes. A target shows the whole export or none of it."""
 
 import shutil
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Protocol
@@ -97,14 +98,20 @@ def open_target(uri: str, context: Context) -> Target:
                 "or s3://BUCKET/PREFIX."
             )
         return DirectoryTarget(Path(parts.path), uri)
-    raise ConfigError(f"spec.export.uri {uri}: {parts.scheme} is not supported.")
+    from prorl_trainer.export.s3_target import S3Target  # its library is large
+
+    return S3Target(uri, context.directory / "exports")
 
 
 def offline_target(out: str) -> Target:
     """The target of `prorl export --out`. Raises ConfigError."""
     parts = urlsplit(out)
+    if parts.scheme == "s3":
+        from prorl_trainer.export.s3_target import S3Target
+
+        return S3Target(out, Path(tempfile.gettempdir()))
     if parts.scheme:
-        raise ConfigError(f"--out {out}: {parts.scheme} is not supported.")
+        raise ConfigError(f"--out {out}: must be a directory or s3://BUCKET/PREFIX.")
     return DirectoryTarget(Path(out).absolute(), out)
 
 
