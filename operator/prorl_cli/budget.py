@@ -119,6 +119,6 @@ def _step(spec: ProRLJobSpec, shape: ModelShape) -> Section:
 
 
 def _wire_width(spec: ProRLJobSpec) -> int:
-    """Bytes of a parameter on its way to the engines: theirs where both ends are GPUs."""
+    """Bytes of a parameter on its way to the engines: as prorl_trainer.rollout.backend has it."""
     on_gpus = spec.rollout.engine is EngineKind.VLLM and spec.rollout.gpus_per_replica
-    return BF16 if on_gpus and spec.trainer.gpus_per_replica else FP32
+    return BF16 if on_gpus else FP32

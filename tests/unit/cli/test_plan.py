@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 from learner_builders import build_model_dir, make_batch, make_settings
+from prorl_api.spec_roles import EngineKind
 from prorl_api.validate import read_documents, read_manifest
 from prorl_cli.arithmetic import Line, Section
 from prorl_cli.budget import TOKEN_BYTES, plan_sections
@@ -16,6 +17,7 @@ from prorl_cli.main import main
 from prorl_cli.quantity import parse_quantity
 from prorl_cli.shapes import KNOWN_MODELS, ShapeError, parse_config
 from prorl_trainer.learn.learner import Learner, RankSettings
+from prorl_trainer.rollout.backend import wire_dtype
 from transformers import AutoConfig, AutoModelForCausalLM
 
 GIB = 2**30
@@ -195,14 +197,16 @@ def test_checkpoints_must_fit_the_claim_with_one_more_being_written() -> None:
     assert not sections_of(MANIFEST.replace("110Gi", "105Gi"))["Checkpoints"].fits
 
 
-def test_weights_travel_in_the_engines_dtype_only_between_gpus() -> None:
+def test_weights_travel_in_the_engines_dtype() -> None:
     every = lines_of(sections_of(MANIFEST)["Every step"])
     assert every["weights to all engines"].value == 2 * 2 * 1_777_088_000
     assert every["response tokens at most"].value == 512 * 16 * 8192
-    on_cpu = MANIFEST.replace("gpusPerReplica: 8", "gpusPerReplica: 0")
-    assert lines_of(sections_of(on_cpu)["Every step"])["weights to one engine"].value == (
-        4 * 1_777_088_000
-    )
+    on_cpu = MANIFEST.replace("replicas: 2, gpusPerReplica: 1", "replicas: 2, gpusPerReplica: 0")
+    for text, gpus, name in ((MANIFEST, 1, "bfloat16"), (on_cpu, 0, "float32")):
+        assert wire_dtype(EngineKind.VLLM, gpus) == name
+        width = getattr(torch, name).itemsize
+        one = lines_of(sections_of(text)["Every step"])["weights to one engine"]
+        assert one.value == width * 1_777_088_000
 
 
 def test_a_token_of_a_completion_takes_what_is_counted_for_it() -> None:
