@@ -16,7 +16,8 @@ from prorl_trainer.errors import one_line
 log = logging.getLogger(__name__)
 
 QUEUE_RECORDS = 1000
-CLOSE_TIMEOUT_S = 30.0
+CLOSE_TIMEOUT_S = 20.0
+"""For all trackers of a run together: a pod that must go has little time."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

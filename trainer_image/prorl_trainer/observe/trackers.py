@@ -1,6 +1,7 @@
 """All trackers of a run as one: metrics.jsonl and TensorBoard, then those of spec.tracking."""
 
 import importlib.util
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from prorl_api.spec_output import TrackingSpec
 from prorl_api.wire import JobDocument
 
 from prorl_trainer.errors import ConfigError
-from prorl_trainer.observe.forwarder import Forwarder, Run, Sink
+from prorl_trainer.observe.forwarder import CLOSE_TIMEOUT_S, Forwarder, Run, Sink
 from prorl_trainer.observe.tracker import Kind, Tracker, Values
 
 PACKAGES = ("wandb", "mlflow", "trackio")
@@ -36,10 +37,11 @@ class Trackers:
             forwarder.record(numbers, step, now)
 
     def close(self) -> None:
-        """Ends them all."""
+        """Ends them all, within CLOSE_TIMEOUT_S."""
         self._tracker.close()
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
         for forwarder in self._forwarders:
-            forwarder.close()
+            forwarder.close(max(0.0, deadline - time.monotonic()))
 
 
 def check_tracking(tracking: TrackingSpec) -> None:
