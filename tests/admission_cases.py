@@ -156,6 +156,17 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
         "data": {"train": [dataset()], "validation": {"sets": [dataset(name="b")]}},
         "referenceReset": {"newReference": "Best"},
     },
+    "guard": {
+        "guard": {
+            "nonFinite": 1,
+            "klAbove": 1,
+            "entropyBelow": 0.2,
+            "truncationAbove": 0.5,
+            "consecutive": 3,
+            "action": "Pause",
+            "maxRollbacks": 1,
+        }
+    },
     "pass-k": {
         "data": {
             "train": [dataset()],
@@ -190,6 +201,12 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
             "checkpoint": {"keepBest": 0},
         },
     ),
+    "guard-action": ("spec.guard.action", {"guard": {"action": "Explode"}}),
+    "guard-of-all-completions": (
+        "spec.guard.truncationAbove",
+        {"guard": {"truncationAbove": 1}},
+    ),
+    "guard-of-no-step": ("spec.guard.consecutive", {"guard": {"consecutive": 0}}),
     "pass-k-over-the-samples": (
         "spec.data.validation.passK",
         {

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 from prorl_api.job import ProRLJob, ProRLJobSpec
+from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import RunPolicy
 from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
@@ -27,6 +28,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     fixed = spec.model_copy(
         update={
             "rollout": rollout,
+            "guard": GuardSpec(),
             "run_policy": RunPolicy(),
             "export": None,
             "tracking": TrackingSpec(),

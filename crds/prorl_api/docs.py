@@ -136,7 +136,8 @@ def _immutable() -> str:
     fields = "\n".join(f"- `{path}`" for path in ("spec.image", *IMMUTABLE))
     return (
         "## What may change after creation\n\nOnly `spec.rollout.replicas` (also by "
-        "`kubectl scale`) and `spec.runPolicy`. An update of any of these is refused:\n\n"
+        "`kubectl scale`), `spec.guard`, `spec.runPolicy`, `spec.export` and `spec.tracking`. "
+        "An update of any of these is refused:\n\n"
         f"{fields}\n"
     )
 

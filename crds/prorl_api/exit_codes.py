@@ -33,6 +33,7 @@ class ExitCode(IntEnum):
     TRAINER_LOST = 19
     UNAUTHORIZED = 20
     ENGINE = 21
+    GUARD = 22
     STOPPED = 75
 
     @property
@@ -57,6 +58,7 @@ MEANING: dict[ExitCode, str] = {
     ExitCode.TRAINER_LOST: "Learner ranks were lost time and again without a new step.",
     ExitCode.UNAUTHORIZED: "A token was refused: the pods of the job do not share the same one.",
     ExitCode.ENGINE: "Generation engines kept dying before they had generated anything.",
+    ExitCode.GUARD: "A rule of spec.guard was broken, and no rollback was allowed or possible.",
     ExitCode.STOPPED: "Stopped on request with everything saved; starting again resumes.",
 }
 
@@ -67,6 +69,7 @@ _FAIL_JOB = {
     ExitCode.CHECKPOINT,
     ExitCode.NON_FINITE,
     ExitCode.NO_SIGNAL,
+    ExitCode.GUARD,
 }
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from prorl_api.base import ApiModel, DnsLabel
 from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec
+from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
 from prorl_api.spec_output import ExportSpec, TrackingSpec
@@ -21,7 +22,7 @@ name begins with a letter."""
 
 
 class ProRLJobSpec(ApiModel):
-    """The desired training run. Only rollout.replicas, runPolicy, export and tracking may
+    """The desired training run. Only rollout.replicas, guard, runPolicy, export and tracking may
     change after creation."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
@@ -39,6 +40,7 @@ class ProRLJobSpec(ApiModel):
     verifier: VerifierSpec = VerifierSpec()
     checkpoint: CheckpointSpec = CheckpointSpec()
     reference_reset: ReferenceResetSpec = ReferenceResetSpec()
+    guard: GuardSpec = GuardSpec()
     run_policy: RunPolicy = RunPolicy()
     export: ExportSpec | None = None
     """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from prorl_api.base import ApiModel
+from prorl_api.spec_guard import GuardAction
 
 Message = Annotated[str, StringConstraints(max_length=4096)]
 Timestamp = Annotated[
@@ -116,6 +117,22 @@ class ExportStatus(ApiModel):
     """Finished RL steps of the weights."""
 
 
+class GuardStatus(ApiModel):
+    """What spec.guard has brought about."""
+
+    actions: int = 0
+    """Pauses and rollbacks so far."""
+    last_action: GuardAction
+    last_rule: Annotated[str, StringConstraints(max_length=64)]
+    """Field of spec.guard that was broken."""
+    last_step: int
+    """Finished steps when it was found broken."""
+    went_on_from: int
+    """The step that the run went back to, or waits at."""
+    message: Annotated[str, StringConstraints(max_length=1024)]
+    """The number that mattered."""
+
+
 class ProRLJobStatus(ApiModel):
     """Everything that the operator knows about the job. Rebuilt from observation."""
 
@@ -135,3 +152,4 @@ class ProRLJobStatus(ApiModel):
     checkpoint: CheckpointStatus | None = None
     reference: ReferenceStatus | None = None
     export: ExportStatus | None = None
+    guard: GuardStatus | None = None

@@ -15,7 +15,14 @@ from pydantic import Field, StringConstraints
 from prorl_api.base import ApiModel
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import Role
-from prorl_api.status import CheckpointStatus, ExportStatus, Measured, Progress, ReferenceStatus
+from prorl_api.status import (
+    CheckpointStatus,
+    ExportStatus,
+    GuardStatus,
+    Measured,
+    Progress,
+    ReferenceStatus,
+)
 
 MAX_STATUS_MESSAGE = 1024
 MAX_TERMINATION_BYTES = 4096
@@ -42,6 +49,9 @@ class Stage(StrEnum):
     TRAINING = "Training"
     RECOVERING = "Recovering"
     """Learner ranks or all engines are lost; waiting for their replacements."""
+    PAUSED = "Paused"
+    """A rule of spec.guard was broken; waiting for somebody to say Resume. The message has the
+    number."""
     SAVING = "Saving"
     """Stopping: the last checkpoint is being written."""
     DONE = "Done"
@@ -67,6 +77,7 @@ class StatusDocument(ApiModel):
     progress: Progress
     checkpoint: CheckpointStatus | None = None
     reference: ReferenceStatus = ReferenceStatus()
+    guard: GuardStatus | None = None
     trainers: RoleCount
     engines: RoleCount
     learner_restarts: int = 0
@@ -83,6 +94,8 @@ class CommandKind(StrEnum):
     CHECKPOINT = "Checkpoint"
     STOP = "Stop"
     """Save at the next safe point, then end with exit code STOPPED."""
+    RESUME = "Resume"
+    """Go on after a pause by spec.guard; Failed when there is none."""
 
 
 class Command(ApiModel):
@@ -205,7 +218,7 @@ class MetricsRecord(ApiModel):
     """One line of metrics.jsonl: a finished step. Keys of `values` are the metric names of
     docs/metrics.md without the `prorl_` prefix."""
 
-    kind: Literal["step", "validation", "reset", "checkpoint", "start", "end"]
+    kind: Literal["step", "validation", "reset", "guard", "checkpoint", "start", "end"]
     step: int
     attempt: int
     time: float

@@ -21,6 +21,8 @@ class Progress:
     steps: dict[int, Values] = field(default_factory=dict)
     accuracy: dict[int, float] = field(default_factory=dict)
     resets: dict[int, Values] = field(default_factory=dict)
+    guard: list[Values] = field(default_factory=list)
+    """What spec.guard has done, in order."""
     checkpoint_step: int | None = None
     first_time: float | None = None
     last_time: float | None = None
@@ -40,6 +42,8 @@ class Progress:
                 self.accuracy[record.step] = float(value)
         elif record.kind == "reset":
             self.resets[record.step] = record.values
+        elif record.kind == "guard":
+            self.guard.append(record.values)
         elif record.kind == "checkpoint":
             self.checkpoint_step = record.step
 

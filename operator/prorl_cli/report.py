@@ -22,6 +22,7 @@ ADVICE: dict[ExitCode, str] = {
     ExitCode.WEIGHT_SYNC: "Read the log; run again to resume from the last checkpoint.",
     ExitCode.VERIFIER: "Read logs/verifier.log; run again to resume from the last checkpoint.",
     ExitCode.TRAINER_LOST: "Often too little memory; run again to resume.",
+    ExitCode.GUARD: "Change spec.guard or what broke it, then run again to resume.",
     ExitCode.ENGINE: "Often too little memory or a model that vLLM does not know; read the log.",
 }
 

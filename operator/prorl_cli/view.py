@@ -86,6 +86,9 @@ class PlainView:
         for step, values in progress.resets.items():
             version = values.get("reference_version")
             self._say_once(f"step {step}: reference reset, version {version}")
+        for done in progress.guard:
+            action, from_step = done.get("lastAction"), done.get("wentOnFrom")
+            self._say_once(f"guard: {action} (from step {from_step}): {done.get('message')}")
         step, now = progress.last_step, self._clock()
         is_last = step == self._total_steps
         if step > self._step and (is_last or now - self._time >= PLAIN_EVERY_S):

@@ -13,6 +13,8 @@ class Control:
     """Requests that the loop answers at its next safe point. Used from one event loop only."""
 
     stop_requested: bool = False
+    paused: bool = False
+    """The loop waits for Resume."""
     trainers_leaving: dict[str, str] = field(default_factory=dict)
     """Pods of trainers that have been told to go: name -> address."""
     _commands: dict[str, CommandResult] = field(default_factory=dict)
@@ -40,7 +42,22 @@ class Control:
             self._commands[command.id] = CommandResult(id=command.id, state=CommandState.ACCEPTED)
             if command.kind is CommandKind.STOP:
                 self.stop()
+            elif command.kind is CommandKind.RESUME:
+                self._commands[command.id] = self._resume(command.id)
         return self._commands[command.id]
+
+    def pause(self) -> None:
+        """The loop waits until somebody says Resume."""
+        self.paused = True
+
+    def _resume(self, command_id: str) -> CommandResult:
+        if not self.paused:
+            return CommandResult(
+                id=command_id, state=CommandState.FAILED, message="The run is not paused."
+            )
+        self.paused = False
+        self._changed.set()
+        return CommandResult(id=command_id, state=CommandState.DONE)
 
     def notice(self, notice: Notice, address: str) -> NoticeResult:
         """A trainer may go after the next save; any other pod at once."""

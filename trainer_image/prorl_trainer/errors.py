@@ -71,6 +71,12 @@ class NonFiniteError(TrainingError):
     exit_code = ExitCode.NON_FINITE
 
 
+class GuardError(TrainingError):
+    """A rule of spec.guard was broken, and its action is to fail."""
+
+    exit_code = ExitCode.GUARD
+
+
 class NoSignalError(TrainingError):
     """Dynamic sampling found too few groups with a signal."""
 

@@ -15,10 +15,11 @@ from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import LOOPBACK, Context
 from prorl_trainer.control import Control
+from prorl_trainer.desk import Desk
 from prorl_trainer.errors import TrainingError, last_line
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
-from prorl_trainer.session import Desk, Session, StopRequested
+from prorl_trainer.session import Session, StopRequested
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_guard import GuardAction
 from prorl_api.spec_reset import ResetOptimizer
 
+from prorl_trainer import guard, health
 from prorl_trainer.ahead import Collector
-from prorl_trainer.algo.schedule import learning_rate
 from prorl_trainer.batch import build_batch, reward_metrics
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler, draw, rollout_metrics
-from prorl_trainer.errors import CheckpointError
+from prorl_trainer.due import checkpoint_due, is_best, update_settings, validation_due
+from prorl_trainer.errors import CheckpointError, NonFiniteError
+from prorl_trainer.guard import Breach
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.reference import after_reset, after_step, best_step, decide_reset
-from prorl_trainer.types import LearnerGroup, PromptSource, UpdateSettings
+from prorl_trainer.rewards import group_metrics, shaped_metrics
+from prorl_trainer.types import LearnerGroup, PromptSource, TrainingBatch
 from prorl_trainer.validation import after_validation, measure
 
 log = logging.getLogger(__name__)
@@ -40,6 +44,10 @@ class Parts:
     """Gives all engines the weights that belong to this state."""
     save: Callable[[RunState], Awaitable[None]]
     """Makes the state durable."""
+    roll_back: Callable[[RunState], Awaitable[RunState]]
+    """Goes back to the last healthy checkpoint: its state. Raises CheckpointError."""
+    wait_for_resume: Callable[[RunState], Awaitable[None]]
+    """Returns when somebody says Resume. May raise as at_safe_point does."""
     shards_of: Callable[[int], Awaitable[Path]]
     """The learners' files of the checkpoint of a step. Raises CheckpointError."""
     at_safe_point: Callable[[RunState], Awaitable[None]]
@@ -54,10 +62,11 @@ async def train(parts: Parts, state: RunState) -> RunState:
     await parts.publish(state)
     if state.accuracy is None:
         state = await evaluate(parts, state)
-        if _is_best(state):
+        if is_best(state):
             await parts.save(state)
     while state.step < parts.spec.algorithm.steps:
         await parts.at_safe_point(state)
+        state = await resume(parts, state)
         state = await step(parts, state)
         parts.finished(state)
     return state
@@ -70,10 +79,10 @@ async def step(parts: Parts, state: RunState) -> RunState:
     drawn = await parts.collector.collect(state)
     learn_start = time.monotonic()
     batch = build_batch(spec, state.step + 1, drawn.kept)
-    update = await parts.learners.update(batch, update_settings(parts.spec, state))
-    values = rollout_metrics(drawn) | reward_metrics(drawn.kept, batch) | update.metrics
+    learned = await _learn(parts, batch, state)
+    values = rollout_metrics(drawn) | reward_metrics(drawn.kept, batch) | learned
+    values |= group_metrics(drawn.drawn) | shaped_metrics(drawn.kept, batch)
     values["learn_seconds"] = time.monotonic() - learn_start
-    values["clip_fraction"] = values["clip_fraction_low"] + values["clip_fraction_high"]
     state = state.model_copy(
         update={
             "step": state.step + 1,
@@ -83,45 +92,62 @@ async def step(parts: Parts, state: RunState) -> RunState:
         }
     )
     values["reference_version"] = state.reference.version
-    state = after_step(parts.spec, state, values["kl"])
+    state = health.after_step(after_step(parts.spec, state, values), values)
+    state = guard.after_step(parts.spec, state, values)
+    values |= health.step_health(parts.spec, state, values)
+    breach = guard.decide(parts.spec, state, values)
+    if breach is not None and breach.action is not GuardAction.PAUSE:
+        parts.recorder.step(state, values)
+        return await _obey(parts, state, breach)
     synced = time.monotonic()
     await parts.publish(state)
     values["sync_seconds"] = time.monotonic() - synced
     values["step_seconds"] = time.monotonic() - start
     parts.recorder.step(state, values)
-    if _validation_due(parts.spec, state.step):
+    if validation_due(parts.spec, state.step):
         state = await evaluate(parts, state)
     state = await maybe_reset(parts, state)
-    if _checkpoint_due(parts.spec, state):
+    if breach is not None:
+        state = guard.after_pause(parts.spec, state, breach)
+        parts.recorder.guard(state)
+    if checkpoint_due(parts.spec, state):
         await parts.save(state)
     return state
 
 
-def update_settings(spec: ProRLJobSpec, state: RunState) -> UpdateSettings:
-    """The learner's hyperparameters for the step after state.step."""
-    a = spec.algorithm
-    return UpdateSettings(
-        num_updates=a.updates_per_step,
-        learning_rate=learning_rate(
-            step=state.step,
-            peak=a.learning_rate,
-            warmup_steps=a.warmup_steps,
-            cleared_step=state.reference.cleared_step,
-            rewarm_steps=spec.reference_reset.rewarm_steps,
-        ),
-        max_grad_norm=a.max_grad_norm,
-        clip_low=a.clip.low,
-        clip_high=a.clip.high,
-        clip_dual=a.clip.dual,
-        kl_estimator=a.kl.estimator,
-        kl_coefficient=a.kl.coefficient,
-        kl_clamp=a.kl.clamp,
-        mismatch_type=a.mismatch_correction.type,
-        mismatch_bounds=a.mismatch_correction.bounds,
-        temperature=a.sampling.temperature,
-        tokens_per_microbatch=a.tokens_per_microbatch,
-        entropy_coefficient=a.entropy_coefficient,
-    )
+async def _learn(parts: Parts, batch: TrainingBatch, state: RunState) -> dict[str, float]:
+    """The learners' metrics. An update that is not finite is skipped, with those after it."""
+    try:
+        update = await parts.learners.update(batch, update_settings(parts.spec, state))
+    except NonFiniteError as error:
+        log.error("step=%d the rest of its updates is skipped: %s", batch.step, error)
+        return {"non_finite": 1.0}
+    clipped = update.metrics["clip_fraction_low"] + update.metrics["clip_fraction_high"]
+    return {**update.metrics, "clip_fraction": clipped, "non_finite": 0.0}
+
+
+async def _obey(parts: Parts, state: RunState, breach: Breach) -> RunState:
+    """Rolls back, or raises what ends the run."""
+    try:
+        if breach.action is GuardAction.FAIL:
+            raise guard.failure(breach)
+        await parts.collector.close()  # what it has begun follows the policy that is given up
+        earlier = await parts.roll_back(state)
+    except CheckpointError as error:
+        raise guard.failure(breach, f" It cannot go back: {error}") from error
+    state = guard.after_rollback(earlier, state, breach)
+    parts.recorder.guard(state)
+    await parts.publish(state)
+    return state
+
+
+async def resume(parts: Parts, state: RunState) -> RunState:
+    """Waits while the guard makes the run wait."""
+    if state.guard.paused_by is None:
+        return state
+    if guard.is_paused(parts.spec, state):
+        await parts.wait_for_resume(state)
+    return guard.after_resume(state)
 
 
 async def maybe_reset(parts: Parts, state: RunState) -> RunState:
@@ -167,27 +193,7 @@ async def evaluate(parts: Parts, state: RunState) -> RunState:
     if not values:
         log.warning("step=%d no accuracy: the verifier judged no completion", state.step)
         return state
-    state = after_validation(parts.spec, state, values["accuracy"])
+    state = after_validation(parts.spec, state, values)
+    values |= health.validation_health(state)
     parts.recorder.validation(state, values)
     return state
-
-
-def _validation_due(spec: ProRLJobSpec, finished_steps: int) -> bool:
-    validation = spec.data.validation
-    if validation is None:
-        return False
-    return finished_steps == spec.algorithm.steps or finished_steps % validation.every_steps == 0
-
-
-def _checkpoint_due(spec: ProRLJobSpec, state: RunState) -> bool:
-    return (
-        state.step == spec.algorithm.steps
-        or state.step % spec.checkpoint.every_steps == 0
-        # A reset becomes real with the checkpoint that contains it.
-        or state.step == state.reference.last_reset_step
-        or _is_best(state)
-    )
-
-
-def _is_best(state: RunState) -> bool:
-    return state.best_steps[-1:] == [state.step]

@@ -5,10 +5,13 @@ import time
 from datetime import UTC, datetime
 
 from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_guard import GuardAction
 from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
 
+from prorl_trainer.algo.signals import BOUNDS, Level
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.health import PREFIX
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.observe.trackers import Trackers
@@ -32,18 +35,22 @@ class Recorder:
         self._tracker = tracker
         self._metrics = metrics
         self._status = status
+        self._levels: dict[str, float] = {}
 
     def start(self, state: RunState) -> None:
         """The run goes on after state.step steps."""
         self._tracker.record("start", state.step, {}, time.time())
         self._status.progress(self._progress(state, {}))
         self._status.reference(self._reference(state))
+        self._status.guard(state.guard.last)
 
     def step(self, state: RunState, values: dict[str, float]) -> None:
         """A step is finished."""
         self._tracker.record("step", state.step, values, time.time())
         self._metrics.record(values | {"step": state.step})
+        self._tell_health(state.step, values)
         self._metrics.count("tokens", values["tokens"])
+        self._metrics.count("non_finite_steps", values["non_finite"])
         self._metrics.count("verifier_infra_errors", values["unjudged"])
         self._status.progress(self._progress(state, values))
         self._status.reference(self._reference(state))
@@ -52,6 +59,7 @@ class Recorder:
         """Held-out accuracy was measured."""
         self._tracker.record("validation", state.step, values, time.time())
         self._metrics.record(values)
+        self._tell_health(state.step, values)
         current = self._status.document().progress
         self._status.progress(current.model_copy(update={"accuracy": state.accuracy}))
         log.info("step=%d accuracy=%.3f", state.step, values["accuracy"])
@@ -69,6 +77,20 @@ class Recorder:
         self._status.reference(self._reference(state))
         numbers = " ".join(f"{name}={value}" for name, value in values.items())
         log.info("step=%d reference reset %s", state.step, numbers)
+
+    def guard(self, state: RunState) -> None:
+        """A rule of spec.guard was acted on; after a rollback the run goes on from state.step."""
+        last = state.guard.last
+        assert last is not None
+        values = last.model_dump(mode="json", by_alias=True)
+        self._tracker.record("guard", last.last_step, values, time.time())
+        if last.last_action is GuardAction.ROLLBACK:
+            self._tracker.record("start", state.step, {}, time.time())
+            self._status.progress(self._progress(state, {}))
+            self._status.reference(self._reference(state))
+        self._status.guard(last)
+        self._metrics.count("guard_actions")
+        log.warning("step=%d guard=%s %s", last.last_step, last.last_action, last.message)
 
     def checkpoint(self, manifest: Manifest, uri: str, seconds: float) -> None:
         """A checkpoint is durable."""
@@ -100,6 +122,19 @@ class Recorder:
             self._tracker.record("end", state.step, {}, time.time())
         finally:
             self._tracker.close()
+
+    def _tell_health(self, step: int, values: dict[str, float]) -> None:
+        """A line for each signal whose level has changed."""
+        for bound in BOUNDS:
+            level = values.get(f"{PREFIX}{bound.signal}")
+            if level is None or level == self._levels.get(bound.signal, 0):
+                continue
+            self._levels[bound.signal] = level
+            log.warning(
+                "step=%d health signal=%s level=%s value=%.4g warn=%s alert=%s action=%s", step,
+                bound.signal, Level(int(level)).name, values[bound.signal], bound.warn, bound.alert,
+                bound.action,
+            )  # fmt: skip
 
     def _progress(self, state: RunState, values: dict[str, float]) -> Progress:
         return Progress(

@@ -1,5 +1,6 @@
 """The decision to reset the reference, and what it means for the state: pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from prorl_api.job import ProRLJobSpec
@@ -63,10 +64,14 @@ def _stall(spec: ProRLJobSpec, state: RunState) -> Decision | None:
     return None if evidence is None else Decision(reason=reset.STALL, values=evidence)
 
 
-def after_step(spec: ProRLJobSpec, state: RunState, kl: float) -> RunState:
-    """The state that knows the KL of the step that has just been finished."""
+def after_step(spec: ProRLJobSpec, state: RunState, values: Mapping[str, float]) -> RunState:
+    """The state that knows the KL of the step that has just been finished, if it has one."""
+    if "kl" not in values:
+        return state
     rule = spec.reference_reset.kl_spike
-    history = reset.push_kl(state.kl_history, kl, window=rule.window, consecutive=rule.consecutive)
+    history = reset.push_kl(
+        state.kl_history, values["kl"], window=rule.window, consecutive=rule.consecutive
+    )
     return state.model_copy(update={"kl_history": history})
 
 

@@ -4,29 +4,25 @@ import asyncio
 import logging
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
 
-from prorl_trainer import ray_driver, start
+from prorl_trainer import actions, ray_driver, start
 from prorl_trainer.ahead import Collector
 from prorl_trainer.algo.staleness import refuse_other, version_name
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.collect import Sampler
-from prorl_trainer.context import Context
-from prorl_trainer.control import Control
 from prorl_trainer.data.source import Prompts
+from prorl_trainer.desk import Desk
 from prorl_trainer.errors import StorageError, TrainerLostError
 from prorl_trainer.export.at_end import export_at_end
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.losses import Losses
-from prorl_trainer.observe.metrics import Metrics
-from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine
 from prorl_trainer.rollout.pool import EnginePool
@@ -40,18 +36,6 @@ TRAINER_WAIT_S = 1800.0
 
 class StopRequested(Exception):
     """Everything is saved; the run ends with exit code STOPPED."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Desk:
-    """What a session is given: all made before anything slow starts."""
-
-    context: Context
-    store: CheckpointStore
-    attempt: int
-    control: Control
-    metrics: Metrics
-    status: StatusHolder
 
 
 class Session:
@@ -180,7 +164,16 @@ class Session:
             learners=learners,
             publish=self._publish,
             save=self._save,
-            shards_of=self._desk.store.shards_of,
+            roll_back=partial(
+                actions.roll_back, store=self._desk.store, learners=learners, status=self._status
+            ),
+            wait_for_resume=partial(
+                actions.wait_for_resume,
+                control=self._desk.control,
+                status=self._status,
+                at_safe_point=self._at_safe_point,
+            ),
+            shards_of=partial(actions.shards_of, store=self._desk.store),
             at_safe_point=self._at_safe_point,
             finished=self._finished,
             recorder=self._recorder,

@@ -32,7 +32,7 @@ from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.verify.client import VerifierClient
 
 if TYPE_CHECKING:
-    from prorl_trainer.session import Desk
+    from prorl_trainer.desk import Desk
 
 MAX_SEQUENCES = 256
 """Completions that one engine draws at once."""

@@ -1,6 +1,7 @@
 """What a held-out evaluation measures, and what it means for the state: pure."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from prorl_api.job import ProRLJobSpec
 
@@ -8,6 +9,9 @@ from prorl_trainer.algo.passk import mean_pass_at_k
 from prorl_trainer.algo.reset import push_accuracy
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.types import Group
+
+EVALUATIONS = 6
+"""The last evaluation is compared with the fifth before it."""
 
 
 def measure(groups: Sequence[Group], ks: Sequence[int]) -> dict[str, float]:
@@ -42,14 +46,24 @@ def _means(several: Sequence[Mapping[str, float]]) -> dict[str, float]:
     return {name: _mean([v[name] for v in several if name in v]) for name in names}
 
 
+def _ks(spec: ProRLJobSpec) -> tuple[int, ...]:
+    return spec.data.validation.pass_ks if spec.data.validation else ()
+
+
 def _mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def after_validation(spec: ProRLJobSpec, state: RunState, accuracy: float) -> RunState:
-    """The state that knows of it: an accuracy above all before makes this step the best one."""
-    update = {
+def after_validation(spec: ProRLJobSpec, state: RunState, values: Mapping[str, float]) -> RunState:
+    """The state that knows what `measure` found: an accuracy above all before makes this step the
+    best one."""
+    accuracy = values["accuracy"]
+    passed = {f"pass_at_{k}": values.get(f"pass_at_{k}") for k in _ks(spec)}
+    known = {name: value for name, value in passed.items() if value is not None}
+    update: dict[str, Any] = {
         "accuracy": accuracy,
+        "evals_without_gain": state.evals_without_gain + 1,
+        "evaluations": [*state.evaluations, known][-EVALUATIONS:],
         "accuracies": push_accuracy(
             state.accuracies, accuracy, evals=spec.reference_reset.stall.evals
         ),
@@ -57,5 +71,6 @@ def after_validation(spec: ProRLJobSpec, state: RunState, accuracy: float) -> Ru
     if state.best_accuracy is None or accuracy > state.best_accuracy:
         keep = spec.checkpoint.keep_best
         update["best_accuracy"] = accuracy
+        update["evals_without_gain"] = 0
         update["best_steps"] = [*state.best_steps, state.step][-keep:] if keep else []
     return state.model_copy(update=update)

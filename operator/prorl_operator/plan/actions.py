@@ -54,6 +54,8 @@ class EventReason(StrEnum):
     POD_REPLACED = "PodReplaced"
     RESTARTED = "Restarted"
     REFERENCE_RESET = "ReferenceReset"
+    GUARD_PAUSED = "GuardPaused"
+    GUARD_ROLLED_BACK = "GuardRolledBack"
     BLOCKED = "Blocked"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     SUCCEEDED = "Succeeded"

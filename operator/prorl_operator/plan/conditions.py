@@ -25,6 +25,7 @@ class Reason(StrEnum):
     FINISHED = "Finished"
     TRAINING = "Training"
     SAVING = "Saving"
+    PAUSED = "Paused"
     STARTING = "Starting"
     WAITING_FOR_PODS = "WaitingForPods"
     RECOVERING = "Recovering"
@@ -67,6 +68,8 @@ def progressing(observed: Observed, phase: Phase, training: Training, wait: str)
     document = observed.live_document
     said = document.message if document else ""
     kind = ConditionType.PROGRESSING
+    if phase is Phase.RUNNING and document and document.stage is Stage.PAUSED:
+        return _verdict(kind, False, Reason.PAUSED, f"{_steps_done(training)} {said}")
     if phase is Phase.RUNNING:
         reason = Reason.SAVING if document and document.stage is Stage.SAVING else Reason.TRAINING
         return _verdict(kind, True, reason, _steps_done(training))

@@ -1,5 +1,6 @@
 """Events from what changed in status: few, and each one worth reading."""
 
+from prorl_api.spec_guard import GuardAction
 from prorl_api.status import Condition, ConditionType, Phase, ProRLJobStatus
 
 from prorl_operator.plan.actions import EventReason, PlannedEvent
@@ -10,7 +11,12 @@ from prorl_operator.plan.conditions import Reason
 def transition_events(before: ProRLJobStatus | None, after: ProRLJobStatus) -> list[PlannedEvent]:
     """What a person following the job would want to be told."""
     old = before or ProRLJobStatus(attempt=0)
-    events = [_phase_event(old, after), _reset_event(old, after), _blocked_event(old, after)]
+    events = [
+        _phase_event(old, after),
+        _reset_event(old, after),
+        _guard_event(old, after),
+        _blocked_event(old, after),
+    ]
     return [event for event in events if event is not None]
 
 
@@ -47,6 +53,20 @@ def _reset_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | Non
             f"({reference.last_reason}); it is version {reference.version} now."
         ),
         identity=str(reference.version),
+    )
+
+
+def _guard_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    guard, before = new.guard, old.guard.actions if old.guard else 0
+    if guard is None or guard.actions <= before:
+        return None
+    paused = guard.last_action is GuardAction.PAUSE
+    then = "The run waits" if paused else f"The run went back to step {guard.went_on_from}"
+    return PlannedEvent(
+        reason=EventReason.GUARD_PAUSED if paused else EventReason.GUARD_ROLLED_BACK,
+        note=f"{then}: {guard.message}",
+        identity=str(guard.actions),
+        warning=True,
     )
 
 

@@ -1,12 +1,13 @@
 """Progress, checkpoint and reference in status: from the coordinator's words, never backwards
 while nobody can be asked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from prorl_api.status import (
     CheckpointStatus,
     ExportStatus,
+    GuardStatus,
     Progress,
     ProRLJobStatus,
     ReferenceStatus,
@@ -28,6 +29,7 @@ class Training:
     export: ExportStatus | None = None
     export_failure: str = ""
     """Why there is none although the job asked for one."""
+    guard: GuardStatus | None = None
 
 
 def derive_training(observed: Observed, now: datetime) -> Training:
@@ -54,6 +56,7 @@ def _stored(stored: ProRLJobStatus | None) -> Training:
         checkpoint=stored.checkpoint,
         reference=stored.reference,
         export=stored.export,
+        guard=stored.guard,
     )
 
 
@@ -67,6 +70,7 @@ def _with_document(known: Training, document: StatusDocument) -> Training:
             checkpoint=known.checkpoint or document.checkpoint,
             reference=known.reference or document.reference,
             export=known.export or document.export,
+            guard=known.guard or document.guard,
         )
     return Training(
         progress=document.progress,
@@ -74,6 +78,7 @@ def _with_document(known: Training, document: StatusDocument) -> Training:
         reference=document.reference,
         export=document.export or known.export,
         export_failure=document.export_failure,
+        guard=document.guard or known.guard,
     )
 
 
@@ -90,10 +95,10 @@ def _with_final_word(
             }
         )
     checkpoint = _final_checkpoint(known.checkpoint, word, observed, at)
-    return Training(
+    return replace(
+        known,
         progress=progress,
         checkpoint=checkpoint,
-        reference=known.reference,
         export=word.export or known.export,
         export_failure=word.export_failure,
     )

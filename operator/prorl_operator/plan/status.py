@@ -44,6 +44,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         checkpoint=training.checkpoint,
         reference=training.reference,
         export=training.export,
+        guard=training.guard,
     )
 
 

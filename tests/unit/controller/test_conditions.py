@@ -65,6 +65,7 @@ SEVEN = "7 of 50 steps are done."
         (Phase.RUNNING, Stage.TRAINING, TRAINED, "", (True, "Training", SEVEN)),
         (Phase.RUNNING, None, TRAINED, "", (True, "Training", SEVEN)),
         (Phase.RUNNING, Stage.SAVING, TRAINED, "", (True, "Saving", SEVEN)),
+        (Phase.RUNNING, Stage.PAUSED, TRAINED, "", (False, "Paused", f"{SEVEN} Loading engines.")),
         (Phase.RUNNING, Stage.TRAINING, UNTRAINED, "", (True, "Training", "No step is done yet.")),
         (Phase.PENDING, None, UNTRAINED, "",
          (False, "WaitingForPods", "The coordinator is not running yet.")),
@@ -78,7 +79,8 @@ SEVEN = "7 of 50 steps are done."
          (False, "Recovering", f"{SEVEN} Pod x ended.")),
     ],
     ids=[
-        "training", "silent", "saving", "no step", "pending", "starting silently", "starting",
+        "training", "silent", "saving", "paused", "no step", "pending", "starting silently",
+        "starting",
         "recovering silently", "recovering", "waiting for a replacement",
     ],
 )  # fmt: skip

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 from controller_builders import make_condition, make_status
-from prorl_api.status import Phase, ProRLJobStatus, ReferenceStatus
+from prorl_api.spec_guard import GuardAction
+from prorl_api.status import GuardStatus, Phase, ProRLJobStatus, ReferenceStatus
 from prorl_operator.plan.actions import PlannedEvent
 from prorl_operator.plan.events import transition_events
 
@@ -122,3 +123,31 @@ def test_events_come_in_a_fixed_order() -> None:
     after = blocked("Unschedulable").model_copy(update={"reference": ReferenceStatus(version=1)})
     events: list[PlannedEvent] = transition_events(PENDING, after)
     assert [e.reason for e in events] == ["Running", "ReferenceReset", "Blocked"]
+
+
+def guarded(action: GuardAction, actions: int) -> ProRLJobStatus:
+    guard = GuardStatus(
+        actions=actions, last_action=action, last_rule="klAbove", last_step=7, went_on_from=4,
+        message="kl was above 1 (9 now).",
+    )  # fmt: skip
+    return make_status(guard=guard)
+
+
+@pytest.mark.parametrize(
+    ("action", "event"),
+    [
+        (
+            GuardAction.ROLLBACK,
+            ("GuardRolledBack", "The run went back to step 4: kl was above 1 (9 now).", True),
+        ),
+        (GuardAction.PAUSE, ("GuardPaused", "The run waits: kl was above 1 (9 now).", True)),
+    ],
+    ids=["rollback", "pause"],
+)
+def test_what_the_guard_does_is_told_once_per_action(
+    action: GuardAction, event: tuple[str, str, bool]
+) -> None:
+    assert told(make_status(), guarded(action, 1)) == [event]
+    assert told(guarded(action, 1), guarded(action, 1)) == []
+    assert told(guarded(action, 1), guarded(action, 2)) == [event]
+    assert identity(make_status(), guarded(action, 2)) == "2"

@@ -13,6 +13,7 @@ ACTIONS = {
     ExitCode.STORAGE: Action.RESTART,
     ExitCode.NON_FINITE: Action.FAIL_JOB,
     ExitCode.NO_SIGNAL: Action.FAIL_JOB,
+    ExitCode.GUARD: Action.FAIL_JOB,
     ExitCode.WEIGHT_SYNC: Action.RESTART,
     ExitCode.VERIFIER: Action.RESTART,
     ExitCode.TRAINER_LOST: Action.RESTART,

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.files import Files
-from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.state import GuardState, RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.errors import CheckpointError, StorageError, TrainerLostError
 from prorl_trainer.types import ShardFiles
@@ -377,3 +377,40 @@ def test_a_full_disk_costs_no_checkpoint_and_space_brings_it_back(small_disk):
     assert latest_step(small_disk) == 1
     commit(opened(small_disk), 2)
     assert latest_step(small_disk) == 2
+
+
+def committed(directory: Path, *steps: int, **fields) -> CheckpointStore:
+    store = CheckpointStore(directory, keep=9)
+    store.open_for_attempt(None)
+    for step in steps:
+        commit(store, step, **fields)
+    return store
+
+
+def test_going_back_sets_the_later_checkpoints_aside(tmp_path):
+    store = committed(tmp_path, 2, 4, 6)
+    assert store.roll_back(6).state.step == store.last_step == 4
+    assert [p.name[:13] for p in tmp_path.glob("*.bad-*")] == ["step-00000006"]
+    commit(store, 6)
+    assert latest_step(tmp_path) == 6
+
+
+@pytest.mark.parametrize("before", [2, 4], ids=["none", "broken"])
+def test_where_it_cannot_go_back_everything_stays(tmp_path, before):
+    store = committed(tmp_path, 2, 4)
+    (tmp_path / "step-00000002" / "state.json").write_text("{}")
+    with pytest.raises(CheckpointError):
+        store.roll_back(before)
+    assert sorted(p.name for p in tmp_path.glob("step-*")) == ["step-00000002", "step-00000004"]
+
+
+def test_while_a_signal_is_out_of_bounds_the_last_healthy_checkpoint_is_kept(tmp_path):
+    store = opened(tmp_path)
+    commit(store, 1)
+    commit(store, 2)
+    for step in (3, 4, 5):
+        commit(store, step, guard=GuardState(counts={"klAbove": 1}, since=3))
+        kept = sorted(int(p.name[-8:]) for p in tmp_path.glob("step-*"))
+        assert kept == sorted({2, step - 1, step})
+    commit(store, 6)
+    assert sorted(int(p.name[-8:]) for p in tmp_path.glob("step-*")) == [5, 6]

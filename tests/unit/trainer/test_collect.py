@@ -95,6 +95,8 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         learners=None,  # type: ignore[arg-type]
         publish=unplanned,
         save=unplanned,
+        roll_back=unplanned,
+        wait_for_resume=unplanned,
         shards_of=unplanned,
         at_safe_point=unplanned,
         finished=lambda _: None,

@@ -214,9 +214,9 @@ RULE = make_spec(
 
 def run(state: RunState, measured: list[tuple[float, float | None]]) -> RunState:
     for kl, accuracy in measured:
-        state = after_step(RULE, state.model_copy(update={"step": state.step + 1}), kl)
+        state = after_step(RULE, state.model_copy(update={"step": state.step + 1}), {"kl": kl})
         if accuracy is not None:
-            state = after_validation(RULE, state, accuracy)
+            state = after_validation(RULE, state, {"accuracy": accuracy})
         decision = decide_reset(RULE, state)
         if decision is not None:
             state = after_reset(RULE, state, decision, source_step=state.step)

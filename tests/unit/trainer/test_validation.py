@@ -104,5 +104,5 @@ def test_only_a_new_best_makes_a_best_step(keep: int, expected: list[int]) -> No
     state = STATE
     for step, accuracy in ((0, 0.2), (10, 0.4), (20, 0.4), (30, 0.5), (40, 0.1)):
         state = state.model_copy(update={"step": step})
-        state = after_validation(make_spec(keep), state, accuracy)
+        state = after_validation(make_spec(keep), state, {"accuracy": accuracy})
     assert (state.best_steps, state.best_accuracy, state.accuracy) == (expected, 0.5, 0.1)

@@ -26,6 +26,12 @@ def prune(
         log.warning("checkpoints beside %s were not pruned: %s", steps[-1][1], error)
 
 
+def healthy(steps: Sequence[tuple[int, Path]], since: int | None) -> list[int]:
+    """The newest step before `since`, if there is one; nothing for None."""
+    earlier = [step for step, _ in steps if since is not None and step < since]
+    return earlier[-1:]
+
+
 def _check(directory: Path) -> None:
     for name, entry in read_manifest(directory).files.items():
         if (directory / name).stat().st_size != entry.size_bytes:

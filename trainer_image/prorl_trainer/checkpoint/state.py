@@ -3,8 +3,11 @@
 from typing import Any
 
 from prorl_api.base import ApiModel
+from prorl_api.spec_guard import GuardSpec
+from prorl_api.status import GuardStatus
 from pydantic import Field, model_validator
 
+from prorl_trainer.algo.health import History
 from prorl_trainer.types import CarriedGroup
 
 LOG_ENTRIES = 500
@@ -43,6 +46,19 @@ class ReferenceState(ApiModel):
     log: list[ResetEntry] = []
 
 
+class GuardState(ApiModel):
+    """What spec.guard has seen and done."""
+
+    counts: dict[str, int] = {}
+    """Rule -> steps in a row that it has been broken."""
+    since: int | None = None
+    """The first policy, by its finished steps, that was out of bounds; None while none is."""
+    rollbacks: int = 0
+    paused_by: GuardSpec | None = None
+    """spec.guard as it was when it made the run wait."""
+    last: GuardStatus | None = None
+
+
 class RunState(ApiModel):
     """The run after `step` finished steps."""
 
@@ -62,6 +78,8 @@ class RunState(ApiModel):
     tokens: int = Field(default=0, ge=0)
     """Response tokens generated in finished steps."""
     reference: ReferenceState = ReferenceState()
+    guard: GuardState = GuardState()
+    health: History = History()
     kl_history: list[float] = []
     """k2 per step since the last reset, as long as the rule for spikes looks back."""
     accuracies: list[float] = []
@@ -70,5 +88,9 @@ class RunState(ApiModel):
     best_steps: list[int] = []
     """Steps that were the best when evaluated, newest last; their checkpoints are kept."""
     accuracy: float | None = None
+    evals_without_gain: int = 0
+    """Evaluations since the best one."""
+    evaluations: list[dict[str, float]] = []
+    """pass@k by metric name of the last evaluations, oldest first."""
     reward_mean: float | None = None
     library_versions: dict[str, str] = {}

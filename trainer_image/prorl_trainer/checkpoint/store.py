@@ -28,7 +28,7 @@ from prorl_trainer.checkpoint.manifest import (
     sha256,
     verify,
 )
-from prorl_trainer.checkpoint.prune import prune
+from prorl_trainer.checkpoint.prune import healthy, prune
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.types import ShardFiles
@@ -104,7 +104,7 @@ class CheckpointStore:
             else:
                 self.last_step = step
                 return checkpoint
-        if found or self._quarantined():
+        if found or any(self._directory.glob("*.bad-*")):
             raise CheckpointError(
                 f"None of the checkpoints in {self._directory} can be loaded; they were kept as "
                 "*.bad-*. Remove them to start from step 0."
@@ -117,7 +117,7 @@ class CheckpointStore:
         The shards' hashes are their writers' word until the checkpoint is loaded; reading them
         all back here would double the time of a save. Sizes are compared now.
         """
-        target = self._path(state.step)
+        target = self._directory / f"step-{state.step:08d}"
         temporary = target.with_name(f"{target.name}.tmp-{self._attempt}-{uuid.uuid4().hex[:8]}")
         try:
             with storage_errors(target):
@@ -192,21 +192,30 @@ class CheckpointStore:
 
     def open(self, step: int) -> Checkpoint:
         """The checkpoint of this step, every byte verified. Raises CheckpointError."""
-        directory = self._path(step)
+        directory = self._directory / f"step-{step:08d}"
         try:
             return self._open(step, directory)
         except (OSError, ValueError) as error:
             raise CheckpointError(f"{directory} cannot be used: {one_line(error)}") from error
 
-    async def shards_of(self, step: int) -> Path:
-        """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
-        return (await asyncio.to_thread(self.open, step)).shards
-
     def _prune(self, state: RunState) -> None:
-        prune(self._steps(), keep=self._keep, spared=state.best_steps, files=self._files)
+        steps, since = self._steps(), state.guard.since
+        spared = {*state.best_steps, *healthy(steps, since)}
+        prune(steps, keep=self._keep, spared=spared, files=self._files)
 
-    def _path(self, step: int) -> Path:
-        return self._directory / f"step-{step:08d}"
+    def roll_back(self, before: int) -> Checkpoint:
+        """The newest checkpoint from before this step; later ones are set aside, the newest first.
+        Raises CheckpointError, and leaves all as they are, when there is none or it is broken."""
+        steps = self._steps()
+        found = healthy(steps, before)
+        if not found:
+            raise CheckpointError(f"{self._directory} has no checkpoint from before step {before}.")
+        checkpoint = self.open(found[0])
+        for step, directory in reversed(steps):
+            if step > found[0]:
+                self._quarantine(directory, f"rolled back to step {found[0]}")
+        self.last_step = found[0]
+        return checkpoint
 
     def _open(self, step: int, directory: Path) -> Checkpoint:
         manifest = verify(directory)
@@ -220,9 +229,6 @@ class CheckpointStore:
             return []
         matches = ((STEP_NAME.match(p.name), p) for p in self._directory.iterdir())
         return sorted((int(m[1]), p) for m, p in matches if m)
-
-    def _quarantined(self) -> list[Path]:
-        return sorted(self._directory.glob("*.bad-*"))
 
     def _quarantine(self, directory: Path, reason: str) -> None:
         log.error("checkpoint=%s quarantined: %s", directory.name, reason)

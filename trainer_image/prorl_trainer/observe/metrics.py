@@ -1,8 +1,11 @@
 """The coordinator's Prometheus metrics. Names: one prefix, base units, no unbounded labels."""
 
+import re
 from collections.abc import Mapping
 
 from prometheus_client import CollectorRegistry, Counter, Gauge
+
+from prorl_trainer.algo.signals import BOUNDS
 
 GAUGES = {
     "step": "Finished RL steps.",
@@ -26,6 +29,16 @@ GAUGES = {
     "shaped_reward_mean": "Mean reward of the same sequences after the length terms.",
     "response_tokens_mean": "Mean response length of the last step, tokens.",
     "truncated_ratio": "Share of completions that reached maxResponseTokens.",
+    "rounds": "Generation rounds of the last step.",
+    "all_correct_ratio": "Share of the groups without a wrong answer.",
+    "all_wrong_ratio": "Share of the groups without a right answer, even a partial one.",
+    "unjudged_ratio": "Share of completions that the verifier could not judge.",
+    "reward_std": "Standard deviation of the raw rewards of the last step's completions.",
+    "shaped_reward_std": "The same of what was trained on, after the length terms.",
+    "prob_difference": "Mean |probability by the trainer - probability by the engine| per token.",
+    "is_weight_std": "Standard deviation of the probability ratio of trainer to engine.",
+    "is_ess": "Effective share of the tokens under these ratios as weights.",
+    "is_chi2": "chi² of these ratios.",
     "kept_ratio": "Share of the generated groups that carried a signal.",
     "reference_version": "Number of reference resets so far.",
     "checkpoint_step": "Step of the last durable checkpoint.",
@@ -34,12 +47,42 @@ GAUGES = {
     "trainers_usable": "Learner ranks that can be used now.",
     "accuracy": "Held-out accuracy, mean over the validation sets.",
 }
+LABELLED = {
+    re.compile(pattern): about
+    for pattern, about in {
+        r"reward_mean_(.+)": (
+            "domain_reward_mean", "domain", "Mean raw reward of the last step, by domain.",
+        ),
+        r"reward_std_(.+)": (
+            "domain_reward_std", "domain", "Standard deviation of these rewards, by domain.",
+        ),
+        r"shaped_reward_mean_(.+)": (
+            "domain_shaped_reward_mean", "domain",
+            "Mean reward of what was trained on, after the length terms, by domain.",
+        ),
+        r"shaped_reward_std_(.+)": (
+            "domain_shaped_reward_std", "domain", "Standard deviation of these, by domain.",
+        ),
+        r"accuracy_domain_(.+)": (
+            "domain_accuracy", "domain", "Held-out accuracy, mean over the sets of a domain.",
+        ),
+        r"pass_at_(\d+)": ("pass_at_k", "k", "Held-out pass@k, mean over the validation sets."),
+        r"health_(.+)": (
+            "health_level", "signal", "Level of a health signal: 0 ok, 1 warn, 2 alert.",
+        ),
+        r"(.+)_seconds": ("phase_seconds", "phase", "Duration of the last step's phases."),
+    }.items()
+}  # fmt: skip
+"""What is matched by a metric's name -> name of the gauge, its label, and its text."""
+SIGNALS = frozenset(bound.signal for bound in BOUNDS)
 COUNTERS = {
     "tokens": "Response tokens generated.",
     "verifier_infra_errors": "Completions that the verifier could not judge.",
     "learner_restarts": "Times the learner group was rebuilt.",
     "engines_lost": "Engines lost.",
     "tracker_records_lost": "Records that a tracker of spec.tracking did not take.",
+    "non_finite_steps": "Steps whose loss or gradient was not finite; their updates were skipped.",
+    "guard_actions": "Pauses and rollbacks by spec.guard.",
 }
 
 
@@ -56,28 +99,25 @@ class Metrics:
             name: Counter(f"prorl_{name}", text, registry=self.registry)
             for name, text in COUNTERS.items()
         }
-        self._rewards = Gauge(
-            "prorl_domain_reward_mean",
-            "Mean raw reward of the last step, by domain.",
-            ["domain"],
-            registry=self.registry,
-        )
-        self._phases = Gauge(
-            "prorl_phase_seconds",
-            "Duration of the last step's phases.",
-            ["phase"],
-            registry=self.registry,
+        self._labelled = {
+            rule: Gauge(f"prorl_{name}", text, [label], registry=self.registry)
+            for rule, (name, label, text) in LABELLED.items()
+        }
+        self._health = Gauge(
+            "prorl_health_value", "Value of a health signal.", ["signal"], registry=self.registry
         )
 
     def record(self, values: Mapping[str, float]) -> None:
         """Sets the gauges of the given names; others (per domain, phases) by their prefix."""
         for name, value in values.items():
+            if name in SIGNALS:
+                self._health.labels(name).set(value)
             if name in self._gauges:
                 self._gauges[name].set(value)
-            elif name.startswith("reward_mean_"):
-                self._rewards.labels(name.removeprefix("reward_mean_")).set(value)
-            elif name.endswith("_seconds"):
-                self._phases.labels(name.removesuffix("_seconds")).set(value)
+            elif found := next((r for r in LABELLED if r.fullmatch(name)), None):
+                label = found.fullmatch(name)
+                assert label is not None
+                self._labelled[found].labels(label[1]).set(value)
 
     def count(self, name: str, amount: float = 1) -> None:
         """Adds to a counter."""

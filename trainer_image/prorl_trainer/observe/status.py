@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from prorl_api.status import CheckpointStatus, ExportStatus, Progress, ReferenceStatus
+from prorl_api.status import CheckpointStatus, ExportStatus, GuardStatus, Progress, ReferenceStatus
 from prorl_api.wire import MAX_STATUS_MESSAGE as MAX_MESSAGE
 from prorl_api.wire import RoleCount, Stage, StatusDocument
 
@@ -44,6 +44,10 @@ class StatusHolder:
     def export_failed(self, why: str) -> None:
         """The run has no export although it asked for one."""
         self._set(export_failure=why[:MAX_MESSAGE])
+
+    def guard(self, guard: GuardStatus | None) -> None:
+        """After a rule of spec.guard was acted on."""
+        self._set(guard=guard)
 
     def trainers(self, usable: int) -> None:
         """Learner ranks that can be used now."""

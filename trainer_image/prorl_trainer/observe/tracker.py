@@ -15,7 +15,7 @@ from prorl_trainer.errors import StorageError, one_line
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["step", "validation", "reset", "checkpoint", "start", "end"]
+Kind = Literal["step", "validation", "reset", "guard", "checkpoint", "start", "end"]
 Values = Mapping[str, float | int | str | None]
 
 

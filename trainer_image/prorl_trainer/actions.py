@@ -1,0 +1,49 @@
+"""What the loop asks of the checkpoint store and of whoever controls the run."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from prorl_api.wire import Stage
+
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.control import Control
+from prorl_trainer.observe.status import StatusHolder
+from prorl_trainer.types import LearnerGroup
+
+
+async def shards_of(step: int, *, store: CheckpointStore) -> Path:
+    """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
+    return (await asyncio.to_thread(store.open, step)).shards
+
+
+async def roll_back(
+    state: RunState, *, store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
+) -> RunState:
+    """Loads the last healthy checkpoint into the learners and returns its state; later checkpoints
+    are set aside. Raises CheckpointError when there is none."""
+    assert state.guard.since is not None
+    status.stage(Stage.RECOVERING, "Going back to the last healthy checkpoint")
+    checkpoint = await asyncio.to_thread(store.roll_back, state.guard.since)
+    await learners.load(checkpoint.shards)
+    return checkpoint.state
+
+
+async def wait_for_resume(
+    state: RunState,
+    *,
+    control: Control,
+    status: StatusHolder,
+    at_safe_point: Callable[[RunState], Awaitable[None]],
+) -> None:
+    """Returns when somebody says Resume; whoever asks for a stop or leave is answered meanwhile."""
+    last = state.guard.last
+    why = last.message if last else ""
+    status.stage(Stage.PAUSED, f"{why} Waiting for the command Resume (docs/health.md).")
+    control.pause()
+    while control.paused:
+        await at_safe_point(state)
+        if control.paused and not control.save_requested:
+            await control.changed()
+    status.stage(Stage.TRAINING)
