@@ -128,7 +128,8 @@ class EnginePool(Generic[E]):
                 self._proven.add(name)
                 return completions
             except EngineLostError as error:
-                log.warning("engine=%s lost, its requests are drawn again: %s", name, error.reason)
+                if name in self._engines:  # the first of its calls that notices
+                    log.warning("%s Its requests are drawn again.", error)
                 await self._lose(name, error)
             finally:
                 if name in self._load:
@@ -156,9 +157,7 @@ class EnginePool(Generic[E]):
             try:
                 await self._send([self._engines[name] for name in names])
             except EngineLostError as error:
-                log.warning(
-                    "engine=%s lost while it was sent weights: %s", error.engine, error.reason
-                )
+                log.warning("%s It was being sent weights.", error)
                 await self._lose(error.engine, error)
                 continue
             self._usable |= self._loaded.intersection(names)
@@ -242,7 +241,7 @@ class EnginePool(Generic[E]):
                 raise EngineLostError(engine.name, reason)
         except EngineLostError as error:
             if engine.name in self._engines:
-                log.warning("engine=%s lost: %s", engine.name, error.reason)
+                log.warning("%s", error)
             await self._lose(engine.name, error)
         finally:
             self._changed.set()
