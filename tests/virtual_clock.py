@@ -1,7 +1,8 @@
 """An event loop whose time passes only when nothing else is left to do: hours in milliseconds."""
 
 import asyncio
-from collections.abc import Coroutine
+import functools
+from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 T = TypeVar("T")
@@ -33,3 +34,13 @@ def run(main: Coroutine[Any, Any, T]) -> tuple[T, float]:
         return loop.run_until_complete(main), loop.time()
     finally:
         loop.close()
+
+
+def virtual(test: Callable[[], Coroutine[Any, Any, None]]) -> Callable[[], None]:
+    """The test under this clock: what can happen within a sleep has happened after it."""
+
+    @functools.wraps(test)
+    def under_clock() -> None:
+        run(test())
+
+    return under_clock

@@ -10,7 +10,7 @@ from prorl_trainer.algo.staleness import oldest
 from prorl_trainer.errors import TrainerLostError
 from prorl_trainer.types import GenerationRequest
 from scripted_rollout import START, World, after, make_spec, ordinal_of, ordinals, train
-from virtual_clock import run
+from virtual_clock import run, virtual
 
 STEPS = 40
 
@@ -77,6 +77,7 @@ def test_an_update_in_flight_leaves_completions_of_two_versions() -> None:
     assert spans == {1, 2}
 
 
+@virtual
 async def test_a_run_that_goes_back_draws_its_prompts_again() -> None:
     world, spec = World(), make_spec(staleness=1)
     collector = world.collector(spec)
@@ -88,6 +89,7 @@ async def test_a_run_that_goes_back_draws_its_prompts_again() -> None:
     await collector.close()
 
 
+@virtual
 async def test_going_back_and_closing_end_what_was_begun() -> None:
     world, spec = (
         World(seconds=lambda r: 0.0 if ordinal_of(r) < 4 else 3600.0),
@@ -103,6 +105,7 @@ async def test_going_back_and_closing_end_what_was_begun() -> None:
     assert world.in_flight == 0
 
 
+@virtual
 async def test_what_fails_ahead_is_raised_by_the_step_that_needs_it() -> None:
     world, spec = World(), make_spec(staleness=1)
     collector = world.collector(spec)
@@ -114,6 +117,7 @@ async def test_what_fails_ahead_is_raised_by_the_step_that_needs_it() -> None:
     await collector.close()
 
 
+@virtual
 async def test_a_failure_ahead_that_nobody_needs_ends_nothing() -> None:
     world, spec = World(), make_spec(staleness=1)
     collector = world.collector(spec)
@@ -123,6 +127,7 @@ async def test_a_failure_ahead_that_nobody_needs_ends_nothing() -> None:
     await collector.close()
 
 
+@virtual
 async def test_nothing_is_drawn_for_a_step_beyond_the_last() -> None:
     world, spec = World(), make_spec(staleness=1, steps=1)
     collector = world.collector(spec)
@@ -133,6 +138,7 @@ async def test_nothing_is_drawn_for_a_step_beyond_the_last() -> None:
     await collector.close()
 
 
+@virtual
 async def test_what_is_older_than_the_bound_is_dropped_counted_and_drawn_again() -> None:
     state = START.model_copy(update={"step": 5})
     world, spec = World(version=5, lag=2), make_spec(staleness=1)
