@@ -8,6 +8,7 @@ wall-clock and processor seconds, verdicts per second of each, and how late a ha
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import resource
@@ -18,13 +19,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import psutil
-from prorl_verifier.domains.code import CodeScorer
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import WorkerPool
 from prorl_verifier.pools import code_crew
 from prorl_verifier.sandbox import detect
+from prorl_verifier.sandbox.budget import Budget
 from prorl_verifier.sandbox.levels import Isolation
-from prorl_verifier.sandbox.session import Sandbox
+from prorl_verifier.sandbox.session import Sandbox, TimeIsUp
 from prorl_verifier.wire import PASS, Item
 
 SCRIPT = "n = int(input())\nprint(sum(k * {factor} for k in range(n)))\n"
@@ -114,14 +115,18 @@ def cpu_below() -> float:
 
 
 def measure_hang(isolation: Isolation) -> None:
-    """How much later than its limit a program is dead, in its own time and in wall-clock time."""
-    answer = {"function": "f", "tests": [{"args": [1], "expected": 1}]}
-    for name, program in (("loop", HANG), ("sleep", "import time\ntime.sleep(1e9)\n")):
+    """When a program is dead, in limits: of its own time, and of wall-clock time on this machine."""
+    for name, source in (("loop", HANG), ("sleep", "import time\ntime.sleep(1e9)\n")):
         with Sandbox(isolation) as sandbox:
-            begin = time.monotonic()
-            CodeScorer(sandbox, LIMIT_S).score(f"```python\n{program}```", answer, {})
-            ratio = (time.monotonic() - begin) / LIMIT_S
-        print(json.dumps({"what": f"hang, {name}", "limit_s": LIMIT_S, "dead_at": round(ratio, 3)}))
+            budget, begin = Budget(LIMIT_S), time.monotonic()
+            program = sandbox.start(budget)
+            program.ask({"source": source, "function": None})
+            with contextlib.suppress(TimeIsUp):
+                program.ask({"run": True})
+            program.end()
+        ratios = {"own": budget.used_s / LIMIT_S, "wall": (time.monotonic() - begin) / LIMIT_S}
+        rounded = {key: round(ratio, 3) for key, ratio in ratios.items()}
+        print(json.dumps({"what": f"hang, {name}", "limit_s": LIMIT_S, "dead_at": rounded}))
 
 
 def main() -> None:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -77,6 +78,22 @@ async def test_a_service_that_cannot_be_started_again_is_tried_until_it_can(tmp_
     logs.mkdir()
     assert [verdict.score for verdict in await judge(service)] == [1.0, 0.0]
     await service.close()
+
+
+async def test_programs_are_judged_against_their_tests(service: LocalVerifier) -> None:
+    tests = {"tests": [{"input": f"{x}\n", "output": f"{x * x}\n"} for x in (0, 1, 5, 6)]}
+    prompt = replace(PROMPT, domain="code", verifier="code", answer=tests)
+    programs = (
+        "print(int(input()) ** 2)",
+        "print(int(input()))",
+        "import time; time.sleep(99)",
+        "1 / 0",
+    )
+    client = VerifierClient(service.url, "secret", budget_s=60)
+    completions = [make_completion(f"```python\n{program}\n```") for program in programs]
+    verdicts = await client.verify(prompt, completions)
+    await client.close()
+    assert [verdict.score for verdict in verdicts] == [1.0, 0.5, 0.0, 0.0]
 
 
 async def test_another_token_ends_at_once(service: LocalVerifier) -> None:
