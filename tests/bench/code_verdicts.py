@@ -115,7 +115,7 @@ def cpu_below() -> float:
 
 
 def measure_hang(isolation: Isolation) -> None:
-    """When a program is dead, in limits: of its own time, and of wall-clock time on this machine."""
+    """When a program is dead, in limits: by its own time, and by the wall clock of this machine."""
     for name, source in (("loop", HANG), ("sleep", "import time\ntime.sleep(1e9)\n")):
         with Sandbox(isolation) as sandbox:
             budget, begin = Budget(LIMIT_S), time.monotonic()

@@ -1,10 +1,11 @@
 """How much time the processes of one program have used, and what is left of its limit."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-PATIENCE, PATIENCE_S = 5, 30.0
+PATIENCE, PATIENCE_S = 5, 60.0
 
 
 def patience_s(limit_s: float) -> float:
@@ -17,7 +18,12 @@ class Overloaded(RuntimeError):
 
 
 def waiting_s(process: int) -> float:
-    """How long the process has been ready and was not given a processor."""
+    """How long the process, or this one that talks to it, was ready and not given a processor: they
+    take turns."""
+    return _waiting_s(process) + _waiting_s(os.getpid())
+
+
+def _waiting_s(process: int) -> float:
     try:
         return int(Path(f"/proc/{process}/schedstat").read_text("ascii").split()[1]) / 1e9
     except (FileNotFoundError, ProcessLookupError):
