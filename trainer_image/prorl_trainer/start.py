@@ -51,7 +51,8 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
         closing.append(service)
         await service.start()
         url = service.url
-    client = VerifierClient(url, context.verifier_token)
+    limit_s = context.job.spec.verifier.timeout_seconds
+    client = VerifierClient(url, context.verifier_token, limit_s=limit_s)
     closing.insert(0, client)
     return client
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from aiohttp import web
 from prorl_trainer.errors import DataError, UnauthorizedError, VerifierError
 from prorl_trainer.types import Completion, FinishReason, Prompt
-from prorl_trainer.verify.client import VerifierClient
+from prorl_trainer.verify.client import KEEPALIVE, VerifierClient, watched_socket
 
 TOKEN = "t" * 32
 Answer = Callable[[list[dict[str, Any]]], web.Response]
@@ -50,8 +51,9 @@ def refuse(status: int, **headers: str) -> Answer:
 class ScriptedVerifier:
     """Plays one answer per request; an unplanned request is answered with 418."""
 
-    def __init__(self, *script: Answer) -> None:
+    def __init__(self, *script: Answer, delay_s: float = 0) -> None:
         self.script = list(script)
+        self.delay_s = delay_s
         self.asked: list[list[dict[str, Any]]] = []
 
     async def handle(self, request: web.Request) -> web.Response:
@@ -59,12 +61,18 @@ class ScriptedVerifier:
             return web.Response(status=401)
         items = json.loads(await request.read())["items"]
         self.asked.append(items)
+        await asyncio.sleep(self.delay_s)
         return self.script.pop(0)(items) if self.script else web.Response(status=418)
 
 
 @asynccontextmanager
 async def client_of(
-    server: ScriptedVerifier, token: str = TOKEN, budget_s: float = 20
+    server: ScriptedVerifier,
+    token: str = TOKEN,
+    *,
+    timeout_s: float = 5,
+    limit_s: float = 0,
+    budget_s: float = 20,
 ) -> AsyncIterator[VerifierClient]:
     app = web.Application()
     app.router.add_post("/v1/verify", server.handle)
@@ -72,8 +80,9 @@ async def client_of(
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     client = VerifierClient(
-        f"http://127.0.0.1:{runner.addresses[0][1]}", token, timeout_s=5, budget_s=budget_s
-    )
+        f"http://127.0.0.1:{runner.addresses[0][1]}", token,
+        timeout_s=timeout_s, limit_s=limit_s, budget_s=budget_s,
+    )  # fmt: skip
     try:
         yield client
     finally:
@@ -85,6 +94,27 @@ async def judge(server: ScriptedVerifier, *ids: str, **options: Any) -> list[flo
     async with client_of(server, **options) as client:
         verdicts = await client.verify(make_prompt(), [make_completion(i) for i in ids])
         return [v.score for v in verdicts]
+
+
+@pytest.mark.parametrize(("limit_s", "asked"), [(1.0, 1), (0.0, 2)])
+async def test_a_request_may_take_as_long_as_all_that_waits_before_it_may_hang(
+    limit_s: float, asked: int
+) -> None:
+    server = ScriptedVerifier(*[all_pass] * 20, delay_s=0.3)
+    async with client_of(server, timeout_s=0.1, limit_s=limit_s, budget_s=0.5) as client:
+        if limit_s:
+            assert await client.verify(make_prompt(), [make_completion("a")])
+        else:
+            with pytest.raises(VerifierError, match="TimeoutError"):
+                await client.verify(make_prompt(), [make_completion("a")])
+    assert len(server.asked) >= asked
+
+
+def test_a_connection_to_a_host_that_has_vanished_breaks_within_a_minute() -> None:
+    with watched_socket((socket.AF_INET, socket.SOCK_STREAM, 0, "", ())) as made:
+        assert made.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        idle_s, between_s, probes = (made.getsockopt(socket.IPPROTO_TCP, o) for o in KEEPALIVE)
+    assert idle_s + between_s * probes <= 60
 
 
 async def test_verdicts_come_in_the_order_of_the_completions() -> None:

@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
+import socket
 from collections.abc import Sequence
+from typing import Any
 
 import aiohttp
 from prorl_api.wire import (
@@ -20,6 +22,8 @@ from prorl_trainer.types import Completion, Prompt, Verdict
 log = logging.getLogger(__name__)
 
 MAX_CONCURRENT_REQUESTS = 32
+KEEPALIVE = {socket.TCP_KEEPIDLE: 20, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""Seconds without a byte before the first probe, seconds between probes, probes."""
 FIRST_DELAY_S = 0.2
 MAX_DELAY_S = 5.0
 """Longest pause between tries, unless the service asks for a longer one."""
@@ -30,13 +34,21 @@ class VerifierClient:
     """types.Verifier over HTTP."""
 
     def __init__(
-        self, base_url: str, token: str, *, timeout_s: float = 120.0, budget_s: float = 300.0
+        self,
+        base_url: str,
+        token: str,
+        *,
+        timeout_s: float = 120.0,
+        limit_s: float = 0.0,
+        budget_s: float = 300.0,
     ) -> None:
-        """timeout_s bounds one request, budget_s all retries of it."""
+        """A request may take timeout_s, and limit_s for each item that may be in the queue before
+        its last: all of them may hang. budget_s bounds all retries of it."""
         self._url = f"{base_url}/v1/verify"
         self._ready_url = f"{base_url}/readyz"
         self._headers = {"Authorization": f"Bearer {token}"}
-        self._timeout = aiohttp.ClientTimeout(total=timeout_s, connect=5)
+        self._timeout_s = timeout_s
+        self._limit_s = limit_s
         self._budget_s = budget_s
         self._slots = asyncio.Semaphore(MAX_CONCURRENT_REQUESTS)
         self._session: aiohttp.ClientSession | None = None
@@ -91,17 +103,31 @@ class VerifierClient:
 
     async def _post(self, items: list[VerifyItem]) -> bytes:
         if self._session is None:
-            self._session = aiohttp.ClientSession(headers=self._headers, timeout=self._timeout)
+            connector = aiohttp.TCPConnector(socket_factory=watched_socket)
+            self._session = aiohttp.ClientSession(headers=self._headers, connector=connector)
         body = VerifyRequest(items=items).model_dump_json(by_alias=True).encode()
         headers = {"Content-Type": "application/json"}
+        queue_s = MAX_CONCURRENT_REQUESTS * len(items) * self._limit_s
+        timeout = aiohttp.ClientTimeout(total=self._timeout_s + queue_s, connect=5)
         async with (
             self._slots,
-            self._session.post(self._url, data=body, headers=headers) as response,
+            self._session.post(self._url, data=body, headers=headers, timeout=timeout) as response,
         ):
             answer = await response.read()
             if response.status != 200:
                 raise _refusal(response, answer.decode(errors="replace")[:500])
             return answer
+
+
+def watched_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Of a connection that breaks within a minute when the other host has vanished: requests may
+    take longer than anybody wants to wait for that."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
 
 
 class _BusyError(Exception):
