@@ -11,14 +11,7 @@ from prorl_trainer.ahead import Collector
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler
 from prorl_trainer.collected import Collected
-from prorl_trainer.types import (
-    Completion,
-    FinishReason,
-    GenerationRequest,
-    Group,
-    Prompt,
-    Verdict,
-)
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Group, Prompt, Verdict
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 TOKENS = 8

@@ -10,7 +10,7 @@ from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.control import Control
 from prorl_trainer.observe.status import StatusHolder
-from prorl_trainer.types import LearnerGroup
+from prorl_trainer.protocols import LearnerGroup
 
 
 async def shards_of(step: int, *, store: CheckpointStore) -> Path:

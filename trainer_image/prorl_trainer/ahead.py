@@ -16,7 +16,7 @@ from prorl_api.job import ProRLJobSpec
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler, fill
 from prorl_trainer.collected import Collected, begin
-from prorl_trainer.types import PromptSource
+from prorl_trainer.protocols import PromptSource
 
 log = logging.getLogger(__name__)
 

@@ -12,15 +12,8 @@ from prorl_trainer.algo.dynamic_sampling import Refill, num_to_draw, plan_refill
 from prorl_trainer.algo.staleness import staleness_metrics
 from prorl_trainer.collected import Collected, Drawn
 from prorl_trainer.errors import NoSignalError
-from prorl_trainer.types import (
-    Completion,
-    FinishReason,
-    GenerationRequest,
-    Group,
-    Prompt,
-    PromptSource,
-    Verifier,
-)
+from prorl_trainer.protocols import PromptSource, Verifier
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Group, Prompt
 
 Generate = Callable[[Sequence[GenerationRequest]], Awaitable[list[Completion]]]
 

@@ -11,7 +11,8 @@ from typing import Any
 from prorl_trainer.algo.dynamic_sampling import has_signal
 from prorl_trainer.algo.staleness import drop_stale, oldest
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.types import CarriedGroup, Group, PromptSource
+from prorl_trainer.protocols import PromptSource
+from prorl_trainer.types import CarriedGroup, Group
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

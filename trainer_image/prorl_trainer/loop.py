@@ -22,10 +22,11 @@ from prorl_trainer.collect import Sampler, draw, rollout_metrics
 from prorl_trainer.due import checkpoint_due, is_best, update_settings, validation_due
 from prorl_trainer.errors import CheckpointError, NonFiniteError
 from prorl_trainer.guard import Breach
+from prorl_trainer.protocols import LearnerGroup, PromptSource
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.reference import after_reset, after_step, best_step, decide_reset
 from prorl_trainer.rewards import group_metrics, shaped_metrics
-from prorl_trainer.types import LearnerGroup, PromptSource, TrainingBatch
+from prorl_trainer.types import TrainingBatch
 from prorl_trainer.validation import after_validation, measure
 
 log = logging.getLogger(__name__)
@@ -33,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Parts:
-    """What the loop works with. Everything is behind a Protocol of types.py."""
+    """What the loop works with. Everything is behind a Protocol of protocols.py."""
 
     spec: ProRLJobSpec
     prompts: PromptSource

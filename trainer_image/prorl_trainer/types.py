@@ -1,4 +1,4 @@
-"""The records that flow through a step, and the Protocols at its edges.
+"""The records that flow through a step; protocols.py has what is at its edges.
 
 prompt -> completions -> verdicts -> group -> kept groups -> batch -> gradients -> weights.
 A completion is an episode: tokens with a mask that says which of them the model wrote. Single-turn
@@ -6,11 +6,9 @@ episodes are the only kind so far: one prompt, then tokens the model wrote.
 Legend: T tokens of one response. Nothing here imports torch, ray or vllm.
 """
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from prorl_api.spec_algorithm import KlEstimator, MismatchType
 
@@ -193,73 +191,3 @@ class ShardFiles:
     """What a rank wrote into a checkpoint directory: relative path -> (size in bytes, sha256)."""
 
     files: dict[str, tuple[int, str]]
-
-
-class Engine(Protocol):
-    """One generation engine (an actor in its own process, or in-process for tests)."""
-
-    @property
-    def name(self) -> str:
-        """Stable for the life of the engine; a replacement has another."""
-        ...
-
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Draws one completion per request, in request order. Raises EngineLostError."""
-        ...
-
-    async def weight_version(self) -> str:
-        """Version of the loaded weights, `initial` before the first sync."""
-        ...
-
-
-class LearnerGroup(Protocol):
-    """All learner ranks, seen as one. Every method raises TrainerLostError when a rank is gone and
-    NonFiniteError before any weight is changed by a non-finite loss or gradient."""
-
-    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
-        """Old and reference log-probs, then num_updates optimizer steps."""
-        ...
-
-    async def reset_reference(
-        self, *, source: Path | None = None, clear_optimizer: bool = False
-    ) -> None:
-        """Copies the policy (full precision) to the frozen reference: the current one, or that of
-        the checkpoint whose shards are in `source`; the policy itself stays as it is.
-        `clear_optimizer` zeroes both moments of Adam and its step counter. Raises CheckpointError,
-        and changes nothing then."""
-        ...
-
-    async def save(self, directory: Path) -> ShardFiles:
-        """Writes policy, optimizer, RNG and reference shards, fsynced, below `directory`."""
-        ...
-
-    async def load(self, directory: Path) -> None:
-        """Loads what save wrote, on any number of ranks."""
-        ...
-
-
-class Verifier(Protocol):
-    """The client of the verification service."""
-
-    async def verify(
-        self, prompt: Prompt, completions: Sequence[Completion]
-    ) -> tuple[Verdict, ...]:
-        """One verdict per completion, in order. Raises VerifierError if the service stays away."""
-        ...
-
-
-class PromptSource(Protocol):
-    """The job's endless, deterministic order of training prompts, and its held-out sets."""
-
-    def prompt(self, ordinal: int) -> Prompt:
-        """The prompt at this place; a pure function of (seed, ordinal)."""
-        ...
-
-    def validation(self) -> Sequence[Prompt]:
-        """All held-out prompts; ordinals are negative."""
-        ...
-
-    @property
-    def fingerprints(self) -> Mapping[str, str]:
-        """sha256 over the rows of each set, by its name; a checkpoint refuses another one."""
-        ...

@@ -1,4 +1,4 @@
-"""The job's prompts: types.PromptSource over the sets of spec.data."""
+"""The job's prompts: protocols.PromptSource over the sets of spec.data."""
 
 import logging
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ TEMPLATE_TOKENS = 64
 
 
 class Prompts:
-    """types.PromptSource."""
+    """protocols.PromptSource."""
 
     def __init__(self, spec: ProRLJobSpec, tokenizer: Any, cache: DataCache) -> None:
         """Looks through every row at the first start. Raises DataError, StorageError."""
@@ -52,14 +52,14 @@ class Prompts:
         ]
 
     def prompt(self, ordinal: int) -> Prompt:
-        """See types.PromptSource. Raises DataError for a prompt that the tokenizer makes longer
+        """See protocols.PromptSource. Raises DataError for a prompt that the tokenizer makes longer
         than the early look could tell."""
         index, row = self._order.place(ordinal)
         loaded = self._train[index]
         return self._prompt(loaded, row, loaded.rows[row], ordinal)
 
     def validation(self) -> Sequence[Prompt]:
-        """See types.PromptSource."""
+        """See protocols.PromptSource."""
         return self._validation
 
     def _look(self, loaded: LoadedSet, index: int, row: Row) -> None:

@@ -1,4 +1,4 @@
-"""The learner ranks as Ray actors, seen as one types.LearnerGroup."""
+"""The learner ranks as Ray actors, seen as one protocols.LearnerGroup."""
 
 import asyncio
 import os
@@ -85,7 +85,7 @@ def _free_port() -> int:
 
 
 class RayLearnerGroup:
-    """types.LearnerGroup over actors."""
+    """protocols.LearnerGroup over actors."""
 
     def __init__(self, actors: list[Any], settings: GroupSettings) -> None:
         self._actors = actors
@@ -94,27 +94,27 @@ class RayLearnerGroup:
         self._channels = 0
 
     async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         results: list[UpdateResult] = await self._all("update", ray.put(batch), settings)
         return results[0]
 
     async def publish(self, engines: Sequence[RayEngine], version: str) -> None:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         await publish_weights(self, engines, version, self._publication)
 
     async def reset_reference(
         self, *, source: Path | None = None, clear_optimizer: bool = False
     ) -> None:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         await self._all("reset_reference", None if source is None else str(source), clear_optimizer)
 
     async def save(self, directory: Path) -> ShardFiles:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         shards: list[ShardFiles] = await self._all("save", str(directory))
         return ShardFiles(files={k: v for s in shards for k, v in s.files.items()})
 
     async def load(self, directory: Path) -> None:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         await self._all("load", str(directory))
 
     async def channel(self, world_size: int) -> Channel:

@@ -112,7 +112,7 @@ class Learner:
         return UpdateResult(metrics=metrics)
 
     def reset_reference(self, source: str | None = None, clear_optimizer: bool = False) -> None:
-        """See types.LearnerGroup; shard by shard, so no rank ever holds a whole model."""
+        """See protocols.LearnerGroup; shard by shard, so no rank ever holds a whole model."""
         weights = self._policy.state_dict()
         if source is not None:
             # Not into the reference itself: a load that fails has already written a part.

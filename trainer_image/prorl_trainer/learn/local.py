@@ -7,7 +7,8 @@ from typing import Protocol
 from torch import Tensor
 
 from prorl_trainer.learn.learner import Learner, RankSettings
-from prorl_trainer.types import Engine, ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
+from prorl_trainer.protocols import Engine
+from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateSettings
 
 
 class LocalEngine(Engine, Protocol):
@@ -19,7 +20,7 @@ class LocalEngine(Engine, Protocol):
 
 
 class InProcessLearnerGroup:
-    """types.LearnerGroup with one rank."""
+    """protocols.LearnerGroup with one rank."""
 
     def __init__(self, model_dir: Path, seed: int = 0) -> None:
         self.learner = Learner(
@@ -35,7 +36,7 @@ class InProcessLearnerGroup:
         )
 
     async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         return self.learner.update(batch, settings)
 
     async def publish(self, engines: Sequence[LocalEngine], version: str) -> None:
@@ -46,15 +47,15 @@ class InProcessLearnerGroup:
     async def reset_reference(
         self, *, source: Path | None = None, clear_optimizer: bool = False
     ) -> None:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         self.learner.reset_reference(None if source is None else str(source), clear_optimizer)
 
     async def save(self, directory: Path) -> ShardFiles:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         return self.learner.save(str(directory))
 
     async def load(self, directory: Path) -> None:
-        """See types.LearnerGroup."""
+        """See protocols.LearnerGroup."""
         self.learner.load(str(directory))
 
     async def close(self) -> None:

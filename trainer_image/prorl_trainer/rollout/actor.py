@@ -21,7 +21,7 @@ class HostedEngine(Protocol):
     """What both engines offer inside the actor."""
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See types.Engine."""
+        """See protocols.Engine."""
         ...
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
@@ -45,7 +45,7 @@ class HostedEngine(Protocol):
         ...
 
     async def weight_version(self) -> str:
-        """See types.Engine."""
+        """See protocols.Engine."""
         ...
 
 
@@ -71,7 +71,7 @@ class EngineActor:
         """Answers once the engine is loaded."""
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See types.Engine."""
+        """See protocols.Engine."""
         return await self._engine.generate(requests)
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
@@ -95,12 +95,12 @@ class EngineActor:
         return await self._engine.tokens_drawn()
 
     async def weight_version(self) -> str:
-        """See types.Engine."""
+        """See protocols.Engine."""
         return await self._engine.weight_version()
 
 
 class RayEngine:
-    """types.Engine over an actor; its death arrives as EngineLostError.
+    """protocols.Engine over an actor; its death arrives as EngineLostError.
 
     At most max_generating calls of generate are with the actor, so that an update or a question is
     never behind a queue of them.
@@ -117,7 +117,7 @@ class RayEngine:
         await self._call("ready")
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See types.Engine. Cancelled, it ends in the actor too: nobody would take the result."""
+        """See protocols.Engine. Cancelled, it ends in the actor too: nobody wants the result."""
         async with self._slots:
             call = self._actor.generate.remote(list(requests))
             try:
@@ -149,7 +149,7 @@ class RayEngine:
         return int(await self._call("tokens_drawn"))
 
     async def weight_version(self) -> str:
-        """See types.Engine."""
+        """See protocols.Engine."""
         return str(await self._call("weight_version"))
 
     def close(self) -> None:

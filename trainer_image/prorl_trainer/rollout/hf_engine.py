@@ -40,7 +40,7 @@ class _Draft:
 
 
 class HfEngine:
-    """types.Engine on a Hugging Face model. All requests of equal prompt length advance together.
+    """protocols.Engine on a Hugging Face model. Requests of equal prompt length advance together.
     Weights may change between two tokens; what was cached from the old ones is computed anew."""
 
     def __init__(self, model_dir: Path, name: str = "transformers-0") -> None:

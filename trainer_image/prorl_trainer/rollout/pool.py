@@ -27,7 +27,7 @@ class PoolEngine(Protocol):
 
     @property
     def name(self) -> str:
-        """See types.Engine."""
+        """See protocols.Engine."""
         ...
 
     async def ready(self) -> None:
@@ -35,7 +35,7 @@ class PoolEngine(Protocol):
         ...
 
     async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See types.Engine."""
+        """See protocols.Engine."""
         ...
 
     async def tokens_drawn(self) -> int:

@@ -50,7 +50,7 @@ class Subscriber(Protocol):
 
     @property
     def name(self) -> str:
-        """See types.Engine."""
+        """See protocols.Engine."""
         ...
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:

@@ -31,7 +31,7 @@ INFRA_RETRIES = 1
 
 
 class VerifierClient:
-    """types.Verifier over HTTP."""
+    """protocols.Verifier over HTTP."""
 
     def __init__(
         self,
@@ -58,7 +58,7 @@ class VerifierClient:
     async def verify(
         self, prompt: Prompt, completions: Sequence[Completion]
     ) -> tuple[Verdict, ...]:
-        """See types.Verifier. Raises VerifierError, UnauthorizedError, DataError."""
+        """See protocols.Verifier. Raises VerifierError, UnauthorizedError, DataError."""
         items = [_item(prompt, completion) for completion in completions]
         found = await self._judge(items)
         for _ in range(INFRA_RETRIES):

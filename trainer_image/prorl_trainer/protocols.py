@@ -1,0 +1,89 @@
+"""What the loop works with, as Protocols: engines, learners, the verifier and the prompts.
+
+Their records are those of types.py. Nothing here imports torch, ray or vllm.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from prorl_trainer.types import (
+    Completion,
+    GenerationRequest,
+    Prompt,
+    ShardFiles,
+    TrainingBatch,
+    UpdateResult,
+    UpdateSettings,
+    Verdict,
+)
+
+
+class Engine(Protocol):
+    """One generation engine (an actor in its own process, or in-process for tests)."""
+
+    @property
+    def name(self) -> str:
+        """Stable for the life of the engine; a replacement has another."""
+        ...
+
+    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+        """Draws one completion per request, in request order. Raises EngineLostError."""
+        ...
+
+    async def weight_version(self) -> str:
+        """Version of the loaded weights, `initial` before the first sync."""
+        ...
+
+
+class LearnerGroup(Protocol):
+    """All learner ranks, seen as one. Every method raises TrainerLostError when a rank is gone and
+    NonFiniteError before any weight is changed by a non-finite loss or gradient."""
+
+    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
+        """Old and reference log-probs, then num_updates optimizer steps."""
+        ...
+
+    async def reset_reference(
+        self, *, source: Path | None = None, clear_optimizer: bool = False
+    ) -> None:
+        """Copies the policy (full precision) to the frozen reference: the current one, or that of
+        the checkpoint whose shards are in `source`; the policy itself stays as it is.
+        `clear_optimizer` zeroes both moments of Adam and its step counter. Raises CheckpointError,
+        and changes nothing then."""
+        ...
+
+    async def save(self, directory: Path) -> ShardFiles:
+        """Writes policy, optimizer, RNG and reference shards, fsynced, below `directory`."""
+        ...
+
+    async def load(self, directory: Path) -> None:
+        """Loads what save wrote, on any number of ranks."""
+        ...
+
+
+class Verifier(Protocol):
+    """The client of the verification service."""
+
+    async def verify(
+        self, prompt: Prompt, completions: Sequence[Completion]
+    ) -> tuple[Verdict, ...]:
+        """One verdict per completion, in order. Raises VerifierError if the service stays away."""
+        ...
+
+
+class PromptSource(Protocol):
+    """The job's endless, deterministic order of training prompts, and its held-out sets."""
+
+    def prompt(self, ordinal: int) -> Prompt:
+        """The prompt at this place; a pure function of (seed, ordinal)."""
+        ...
+
+    def validation(self) -> Sequence[Prompt]:
+        """All held-out prompts; ordinals are negative."""
+        ...
+
+    @property
+    def fingerprints(self) -> Mapping[str, str]:
+        """sha256 over the rows of each set, by its name; a checkpoint refuses another one."""
+        ...
