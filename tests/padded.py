@@ -7,12 +7,11 @@ Legend: B sequences of a padded batch, T tokens of the longest one, R of the lon
 from collections.abc import Sequence
 
 import torch
-import torch.nn.functional as F
 from learner_rank import Recording
 from prorl_trainer.algo.kl import clamped_delta, k2
 from prorl_trainer.algo.masked import masked_mean
 from prorl_trainer.algo.policy_loss import clip_higher_loss
-from prorl_trainer.learn.policy import VOCABULARY_CHUNK, Policy
+from prorl_trainer.learn.policy import Policy
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 from torch import Tensor, nn
 
@@ -71,13 +70,8 @@ def _logprobs(policy: Policy, part: Sequence[TrainingSequence], temperature: flo
     first = torch.tensor([len(s.prompt_token_ids) - 1 for s in part])
     where = (first[:, None] + torch.arange(targets.shape[1])).clamp(max=ids.shape[1] - 1)
     states = hidden.gather(1, where[..., None].expand(-1, -1, hidden.shape[-1])) / temperature
-    loss = F.linear_cross_entropy(
-        states.flatten(0, 1), policy.hf.lm_head.weight, targets.flatten(), reduction="none",
-        options=nn.LinearCrossEntropyOptions(
-            chunking_method=None, batch_chunk_size=VOCABULARY_CHUNK
-        ),
-    )  # fmt: skip
-    return -loss.view_as(targets)
+    logprobs = policy.hf.lm_head(states).log_softmax(-1)
+    return logprobs.gather(2, targets[..., None])[..., 0]
 
 
 def _padded(rows: Sequence[Sequence[float]], value: float) -> Tensor:

@@ -138,9 +138,9 @@ def measure(variant: str, tokens: int, options: Any) -> measuring.Row:
 
 def floor_bytes(tokens: int, hidden: int, vocabulary: int) -> int:
     """fp32 logits of one chunk, inputs, gradients."""
-    from prorl_trainer.learn.policy import VOCABULARY_CHUNK
+    from prorl_trainer.algo.head import ROWS_PER_CHUNK
 
-    chunk = min(VOCABULARY_CHUNK, tokens)
+    chunk = min(ROWS_PER_CHUNK, tokens)
     return 4 * (chunk * vocabulary + 2 * (tokens + vocabulary) * hidden)
 
 
@@ -170,9 +170,10 @@ def chunked(states: Any, head: Any, targets: Any, weights: Any) -> None:
             return SimpleNamespace(last_hidden_state=states[None])
 
     index = torch.arange(len(targets))
-    found = Policy(Given())(index, index, index, targets, TEMPERATURE)
-    logprobs = found[0] if isinstance(found, tuple) else found
-    (logprobs * weights).mean().backward()
+    Policy(Given())(
+        index, index, index, targets, TEMPERATURE,
+        token_loss=lambda rows, logprobs, _: (logprobs * weights[rows]).sum() / len(targets),
+    ).loss.backward()  # fmt: skip
 
 
 def naive(states: Any, head: Any, targets: Any, weights: Any) -> None:

@@ -7,17 +7,13 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from transformers import AutoModelForCausalLM
 
-from prorl_trainer.algo.entropy import logprobs_and_entropy
+from prorl_trainer.algo.head import TokenLoss, loss_of_tokens, predict
 from prorl_trainer.errors import ModelError, one_line
 from prorl_trainer.learn.attention import check_kernel, find_packing, use_packed_attention
-
-VOCABULARY_CHUNK = 256
-"""Rows of logits that exist at once; the "auto" heuristic of torch is slow at small D."""
 
 CHECK_TOLERANCE = 1e-3
 """Nats. fp32 on a GPU differs by some 1e-5 between shapes; a real difference is above 0.01."""
@@ -31,6 +27,8 @@ class Prediction(NamedTuple):
     logprobs: Tensor
     entropy: Tensor | None
     """In nats; None unless asked for."""
+    loss: Tensor | None = None
+    """A scalar, the only one with a gradient; None unless a token_loss was given."""
 
 
 class Policy(nn.Module):
@@ -48,12 +46,13 @@ class Policy(nn.Module):
         targets: Tensor,
         temperature: float,
         with_entropy: bool = False,
+        token_loss: TokenLoss | None = None,
     ) -> Prediction:
         """input_ids, position_ids: [T] packed, positions restarting at 0 for each sequence;
-        predict_index, targets: [M].
+        predict_index, targets: [M]. Log-probs and entropies have no gradient of their own: what is
+        to be trained on is made of them by token_loss.
 
-        Entropy makes the head's forward pass up to 1.3 times as dear, so it must be asked for. The
-        two ways differ in the last bits: passes that are compared must ask alike."""
+        Entropy makes the head's forward pass up to 1.3 times as dear, so it must be asked for."""
         # A mask or a cache would silently let packed sequences see each other.
         out = self.hf.model(
             input_ids=input_ids[None],
@@ -64,15 +63,12 @@ class Policy(nn.Module):
         )
         hidden = out.last_hidden_state[0].index_select(0, predict_index).float() / temperature
         weight = self.hf.lm_head.weight.float()
-        if with_entropy:
-            return Prediction(*logprobs_and_entropy(hidden, weight, targets))
-        options = nn.LinearCrossEntropyOptions(
-            chunking_method=None, batch_chunk_size=VOCABULARY_CHUNK
+        if token_loss is None:
+            return Prediction(*predict(hidden, weight, targets, with_entropy=with_entropy))
+        loss, logprobs, entropy = loss_of_tokens(
+            hidden, weight, targets, token_loss, with_entropy=with_entropy
         )
-        loss: Tensor = F.linear_cross_entropy(
-            hidden, weight, targets, reduction="none", options=options
-        )
-        return Prediction(-loss, None)
+        return Prediction(logprobs, entropy, loss)
 
 
 def load_policy(model_dir: Path, device: torch.device) -> Policy:

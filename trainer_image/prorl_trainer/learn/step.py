@@ -5,7 +5,7 @@ Legend: M response tokens of a microbatch.
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from prorl_api.spec_algorithm import KlEstimator
@@ -14,7 +14,7 @@ from torch import Tensor
 from prorl_trainer.algo.kl import clamped_delta, k1, k2, k3
 from prorl_trainer.algo.masked import masked_mean
 from prorl_trainer.algo.mismatch import log_rho
-from prorl_trainer.algo.policy_loss import clip_higher_loss, dual_clip
+from prorl_trainer.algo.policy_loss import PolicyLoss, clip_higher_loss, dual_clip
 from prorl_trainer.errors import NonFiniteError
 from prorl_trainer.learn.correct import correct
 from prorl_trainer.learn.packing import Microbatch, pack_rank, split_updates
@@ -90,8 +90,8 @@ def _score_one(
     )
     bonus = settings.entropy_coefficient > 0
     with torch.no_grad():
-        old, entropy = networks.policy(*inputs, settings.temperature, bonus)
-        frozen, _ = networks.reference(*inputs, settings.temperature, bonus)
+        old, entropy, _ = networks.policy(*inputs, settings.temperature, bonus)
+        frozen = networks.reference(*inputs, settings.temperature, bonus).logprobs
     mask = torch.tensor(m.mask, dtype=torch.bool, device=device)
     rollout = torch.tensor(m.rollout_logprobs, dtype=torch.float32, device=device)
     # Positions restart at 0 with each packed sequence.
@@ -141,18 +141,37 @@ def _update(
 def _loss(
     policy: Policy, m: Scored, settings: UpdateSettings, num_tokens: float, totals: Totals
 ) -> Tensor:
-    bonus = settings.entropy_coefficient
-    logprobs, entropy = policy(*m.inputs, settings.temperature, bonus > 0)
-    surrogate = clip_higher_loss(
-        logprobs, m.old, m.advantages, low=settings.clip_low, high=settings.clip_high
+    def token_loss(rows: slice, logprobs: Tensor, entropy: Tensor | None) -> Tensor:
+        terms = _terms(m, rows, logprobs, settings)
+        if entropy is not None:
+            terms = terms - settings.entropy_coefficient * entropy
+        return masked_mean(terms, m.mask[rows], num_tokens)
+
+    bonus = settings.entropy_coefficient > 0
+    found = policy(*m.inputs, settings.temperature, bonus, token_loss)
+    assert found.loss is not None
+    totals.add(m, *_surrogate(m, slice(None), found.logprobs, settings), settings)
+    loss: Tensor = found.loss
+    return loss
+
+
+def _terms(m: Scored, rows: slice, logprobs: Tensor, settings: UpdateSettings) -> Tensor:
+    """Policy and KL loss of the tokens in `rows` of the microbatch."""
+    surrogate, _ = _surrogate(m, rows, logprobs, settings)
+    penalty = KL_ESTIMATORS[settings.kl_estimator](
+        clamped_delta(logprobs, m.reference[rows], settings.kl_clamp)
+    )
+    return m.correction.weights[rows] * surrogate.loss + settings.kl_coefficient * penalty
+
+
+def _surrogate(
+    m: Scored, rows: slice, logprobs: Tensor, settings: UpdateSettings
+) -> tuple[PolicyLoss, Tensor]:
+    """The clipped surrogate, and where the dual clip was needed."""
+    advantages = m.advantages[rows]
+    found = clip_higher_loss(
+        logprobs, m.old[rows], advantages, low=settings.clip_low, high=settings.clip_high
     )
     limit = math.inf if settings.clip_dual is None else settings.clip_dual
-    loss, over = dual_clip(surrogate.loss, m.advantages, limit)
-    penalty = KL_ESTIMATORS[settings.kl_estimator](
-        clamped_delta(logprobs, m.reference, settings.kl_clamp)
-    )
-    totals.add(m, surrogate, over, settings)
-    terms = m.correction.weights * loss + settings.kl_coefficient * penalty
-    if entropy is not None:
-        terms = terms - bonus * entropy
-    return masked_mean(terms, m.mask, num_tokens)
+    loss, over = dual_clip(found.loss, advantages, limit)
+    return replace(found, loss=loss), over
