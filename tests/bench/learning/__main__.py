@@ -46,7 +46,9 @@ def main() -> int:
     sub = add("ablations", _ablations, RUNS)
     sub.add_argument("--seeds", type=int, nargs="+", help="default: those of plan.yaml")
     add("long", _long, RUNS)
-    add("report", _report, RUNS).add_argument("--docs", type=Path, default=Path("docs/recipe"))
+    sub = add("report", _report, RUNS)
+    sub.add_argument("--docs", type=Path, default=Path("docs/recipe"))
+    sub.add_argument("--steps", type=int, help="of the ablations; default: all")
     args = parser.parse_args()
     return int(args.command(args))
 
@@ -66,7 +68,7 @@ def _long(args: argparse.Namespace) -> int:
 
 def _report(args: argparse.Namespace) -> int:
     plan = read_plan()
-    runs = report.read_ablations(plan, args.out)
+    runs = report.read_ablations(plan, args.out, args.steps)
     print(report.table(runs))
     plots.draw_ablations(runs, args.docs / "ablations.png")
     found = read(args.out / LONG)

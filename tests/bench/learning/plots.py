@@ -10,13 +10,15 @@ from bench.learning.records import Run, Series, smooth
 matplotlib.use("Agg")
 from matplotlib import pyplot
 
-DPI = 110
+DPI = 85
 SMOOTH_SHORT = 10
 """Steps of the running mean in the curves of the ablations."""
 SMOOTH_LONG = 50
+SMOOTH_KL = 20
+"""Fewer, or the mean would not show that a reset puts the KL to 0."""
 HELD_OUT = "-held-out"
 """Ending of the names of held-out sets in recipe.yaml."""
-REASONS = {"Interval": "tab:gray", "KlSpike": "tab:red", "Stall": "tab:blue"}
+REASONS = {"Interval": "tab:gray", "KlSpike": "tab:red", "Stall": "blue"}
 """Colour of a reset by its reason."""
 
 
@@ -24,14 +26,21 @@ def draw_ablations(runs: Mapping[str, Sequence[Run]], path: Path) -> None:
     """Mean over the seeds per configuration, a band from the least to the most."""
     panels: list[tuple[str, Callable[[Run], Series]]] = [
         ("held-out accuracy", lambda run: run.held_out("accuracy")),
-        ("entropy, nats per token", lambda run: smooth(run.series("entropy"), SMOOTH_SHORT)),
-        ("KL to the reference, nats per token", lambda run: run.series("kl")),
+        (
+            f"entropy of what is trained on, nats per token (mean of {SMOOTH_SHORT})",
+            lambda run: smooth(run.series("entropy"), SMOOTH_SHORT),
+        ),
+        (
+            f"KL to the reference, nats per token (mean of {SMOOTH_SHORT})",
+            lambda run: smooth(run.series("kl"), SMOOTH_SHORT),
+        ),
     ]
     figure, axes = pyplot.subplots(1, len(panels), figsize=(14, 4.4))
     for axis, (label, series) in zip(axes, panels, strict=True):
         for index, (name, found) in enumerate(runs.items()):
             _band(axis, [series(run) for run in found], name, f"C{index}")
-        axis.set(title=label, xlabel="RL step")
+        axis.set(xlabel="RL step")
+        axis.set_title(label, fontsize=10)
         axis.grid(alpha=0.3)
     axes[0].legend(loc="lower right", fontsize=9)
     _save(figure, path)
@@ -85,7 +94,10 @@ def _reward(axis: Any, run: Run) -> None:
 
 
 def _kl(axis: Any, run: Run) -> None:
-    axis.plot(*zip(*run.series("kl"), strict=True), linewidth=0.7, color="tab:red")
+    axis.plot(*zip(*run.series("kl"), strict=True), linewidth=0.5, alpha=0.35, color="tab:red")
+    points = smooth(run.series("kl"), SMOOTH_KL)
+    label = f"mean of {SMOOTH_KL} steps"
+    axis.plot(*zip(*points, strict=True), linewidth=1.2, color="darkred", label=label)
     axis.set(title="KL to the reference, nats per token")
 
 
@@ -128,7 +140,7 @@ def _mark_resets(axis: Any, run: Run, *, labelled: bool) -> None:
     for step, reason in sorted(run.resets.items()):
         label = f"reset: {reason}" if labelled and reason not in seen else None
         color = REASONS.get(reason, "black")
-        axis.axvline(step, color=color, linestyle=":", linewidth=1, label=label)
+        axis.axvline(step, color=color, linestyle=":", linewidth=1.3, label=label)
         seen.add(reason)
 
 

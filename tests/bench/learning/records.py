@@ -23,13 +23,12 @@ class Run:
     validations: dict[int, Mapping[str, Any]] = field(default_factory=dict)
     resets: dict[int, str] = field(default_factory=dict)
     """Step to reason."""
-    attempts: dict[int, tuple[float, float]] = field(default_factory=dict)
-    """First and last time of each attempt, Unix seconds."""
+    attempts: set[int] = field(default_factory=set)
 
     @property
     def seconds(self) -> float:
-        """From each attempt's first record to its last, summed: starts and warm-up not included."""
-        return sum(last - first for first, last in self.attempts.values())
+        """Of all steps, without starts, validations and checkpoints."""
+        return sum(value for _, value in self.series("step_seconds"))
 
     @property
     def first_validation(self) -> Mapping[str, Any]:
@@ -46,12 +45,11 @@ class Run:
 
     def add(self, record: Mapping[str, Any]) -> None:
         """Takes the next record into account."""
-        step, values, time = record["step"], record["values"], record["time"]
-        first, _ = self.attempts.get(record["attempt"], (time, time))
-        self.attempts[record["attempt"]] = first, time
+        step, values = record["step"], record["values"]
+        self.attempts.add(record["attempt"])
         match record["kind"]:
             case "start":
-                self._go_back_to(step)
+                self.cut(step)
             case "step":
                 self.steps[step] = values
             case "validation":
@@ -59,7 +57,8 @@ class Run:
             case "reset":
                 self.resets[step] = str(values.get("reason"))
 
-    def _go_back_to(self, step: int) -> None:
+    def cut(self, step: int) -> None:
+        """Forgets what came after the step."""
         for found in (self.steps, self.validations, self.resets):
             for later in [number for number in found if number > step]:
                 del found[later]

@@ -10,21 +10,20 @@ DECIMALS = {"max KL": 2, "entropy": 2, "kept": 2, "seconds": 0}
 """Of a figure in the table; 3 for the others."""
 
 
-def read_ablations(plan: Plan, out: Path) -> dict[str, list[Run]]:
-    """Runs by configuration. Raises ValueError naming what is missing or shorter than the rest: a
-    table of unequal runs would mislead."""
+def read_ablations(plan: Plan, out: Path, steps: int | None = None) -> dict[str, list[Run]]:
+    """Runs by configuration, cut after `steps`. Raises ValueError naming one that is shorter than
+    that, or than the longest: a table of unequal runs would mislead."""
     runs = {
         name: [read(directory(out, name, seed)) for seed in plan.seeds] for name in plan.ablations
     }
-    longest = max(
-        (max(run.steps, default=0) for found in runs.values() for run in found), default=0
-    )
+    wanted = steps or max(max(run.steps, default=0) for found in runs.values() for run in found)
     for name, found in runs.items():
         for seed, run in zip(plan.seeds, found, strict=True):
-            if (last := max(run.steps, default=0)) < longest or not last:
+            if (last := max(run.steps, default=0)) < wanted or not last:
                 raise ValueError(
-                    f"{directory(out, name, seed)} ends at step {last}, must have {longest}"
+                    f"{directory(out, name, seed)} ends at step {last}, must have {wanted}"
                 )
+            run.cut(wanted)
     return runs
 
 
