@@ -51,6 +51,23 @@ def trainer_logprobs(model: Any, request: GenerationRequest, found: Completion):
 
 
 @pytest.mark.timeout(300)
+async def test_more_prompts_than_fit_into_a_batch_are_all_answered(tmp_path):
+    """vLLM on a CPU dies of a request with a seed whose prompt is cut into chunks."""
+    engine = VllmEngine(
+        EngineSettings(
+            kind=EngineKind.VLLM, model_dir=str(make_model(tmp_path)), max_model_len=128,
+            num_gpus=0, max_concurrent_sequences=128, seed=0,
+        )
+    )  # fmt: skip
+    try:
+        requests = make_requests(1.0, count=100, max_tokens=4)
+        completions = await engine.generate(requests)
+        assert [c.request_id for c in completions] == [r.request_id for r in requests]
+    finally:
+        engine.close()
+
+
+@pytest.mark.timeout(300)
 async def test_after_every_sync_the_engine_is_the_trainer(tmp_path):
     """Greedy text, log-probs and version tag follow the learner through several updates."""
     model_dir = make_model(tmp_path)

@@ -4,6 +4,7 @@ Legend: B requests of a batch, V vocabulary.
 """
 
 import asyncio
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -45,6 +46,8 @@ class HfEngine:
 
     def __init__(self, model_dir: Path, name: str = "transformers-0") -> None:
         self.name = name
+        # The variable comes too late where torch has been imported already.
+        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         self._model = AutoModelForCausalLM.from_pretrained(
             model_dir, local_files_only=True, trust_remote_code=False, dtype=torch.float32
         ).eval()

@@ -30,6 +30,9 @@ CPU_ENVIRONMENT = {
 ALIVE_SECONDS = 1.0
 """Time between two looks at the engine's process."""
 
+CPU_BATCH_TOKENS = 2048
+"""vLLM's own default for a CPU."""
+
 
 def _set_environment(settings: EngineSettings) -> None:
     """Before vllm is imported; what is set already wins."""
@@ -39,6 +42,15 @@ def _set_environment(settings: EngineSettings) -> None:
     if settings.backend is Backend.IPC:
         # CUDA handles are no JSON: vLLM pickles them from this process to its own child.
         os.environ["VLLM_ALLOW_INSECURE_SERIALIZATION"] = "1"
+
+
+def _batching(settings: EngineSettings) -> dict[str, Any]:
+    """On a CPU vLLM 0.32 dies of a request with a seed whose prompt is prefilled in chunks, so a
+    prompt must fit into a batch as a whole."""
+    if settings.num_gpus > 0:
+        return {}
+    tokens = max(CPU_BATCH_TOKENS, settings.max_model_len)
+    return {"enable_chunked_prefill": False, "max_num_batched_tokens": tokens}
 
 
 class VllmEngine:
@@ -66,6 +78,7 @@ class VllmEngine:
             weight_transfer_config=WeightTransferConfig(backend=settings.backend.value),
             worker_extension_cls="prorl_trainer.rollout.weight_transfer.Extension",
             disable_log_stats=True,
+            **_batching(settings),
         )
         self._backend = settings.backend
         self._count = TokenCount()
