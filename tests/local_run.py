@@ -65,7 +65,7 @@ class LocalRun:
     def ended(self) -> tuple[int, str]:
         """Waits for the end: exit code and output. Nothing may be left running."""
         assert self.process is not None
-        output, _ = self.process.communicate(timeout=120)
+        output, _ = self.process.communicate(timeout=300)
         _, alive = psutil.wait_procs(self.family(), timeout=30)
         assert alive == [], "left over"
         return self.process.returncode, output

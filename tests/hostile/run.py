@@ -89,10 +89,18 @@ def left_processes(isolation: Isolation) -> list[str]:
     zygotes = 2 if isolation >= Isolation.NAMESPACES else 1
     found = []
     for worker in psutil.Process().children():
-        if "prorl_verifier.code_worker" in worker.cmdline():
+        if "prorl_verifier.code_worker" in _cmdline(worker):
             below = worker.children(recursive=True)
             found += [str(p) for p in below] if len(below) > zygotes else []
     return found
+
+
+def _cmdline(process: psutil.Process) -> list[str]:
+    try:
+        command: list[str] = process.cmdline()
+    except psutil.NoSuchProcess:  # it has ended, though nobody has waited for it yet
+        return []
+    return command
 
 
 async def _run(arguments: argparse.Namespace) -> list[str]:

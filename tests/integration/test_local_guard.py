@@ -76,7 +76,8 @@ def test_a_pause_waits_until_somebody_says_resume(cache: Path, tmp_path: Path) -
     run.process.send_signal(signal.SIGINT)
     code, output = run.ended()
     assert code == ExitCode.STOPPED
-    assert "Paused: kl was above 0.03" in output
+    assert "guard: Pause" in output
+    assert "kl was above 0.03" in output
     assert [r["step"] for r in run.records("start")] == [0], "nothing was begun anew"
 
 
