@@ -110,7 +110,7 @@ IMMUTABLE = (
     "spec.model", "spec.data", "spec.algorithm", "spec.coordinator", "spec.trainer",
     "spec.verifier", "spec.checkpoint", "spec.referenceReset", "spec.gpuResourceName",
     "spec.rollout.engine", "spec.rollout.minReplicas", "spec.rollout.gpusPerReplica",
-    "spec.rollout.pod",
+    "spec.rollout.maxStaleness", "spec.rollout.verifyWeights", "spec.rollout.pod",
 )  # fmt: skip
 """Refused at updates: a run's result would depend on when it was changed. spec.image may appear or
 disappear, so its rule stands at spec."""

@@ -90,6 +90,7 @@ class PlainView:
             action, from_step = done.get("lastAction"), done.get("wentOnFrom")
             self._say_once(f"guard: {action} (from step {from_step}): {done.get('message')}")
         step, now = progress.last_step, self._clock()
+        self._step = min(self._step, step)  # a rollback goes back
         is_last = step == self._total_steps
         if step > self._step and (is_last or now - self._time >= PLAIN_EVERY_S):
             self._step, self._time = step, now

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from prorl_api.wire import Stage
 
+from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.control import Control
@@ -19,13 +20,20 @@ async def shards_of(step: int, *, store: CheckpointStore) -> Path:
 
 
 async def roll_back(
-    state: RunState, *, store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
+    state: RunState,
+    *,
+    store: CheckpointStore,
+    learners: LearnerGroup,
+    status: StatusHolder,
+    found: Callable[[Manifest], None],
 ) -> RunState:
     """Loads the last healthy checkpoint into the learners and returns its state; later checkpoints
-    are set aside. Raises CheckpointError when there is none."""
+    are set aside, and `found` is told which one stands. Raises CheckpointError when there is none.
+    """
     assert state.guard.since is not None
     status.stage(Stage.RECOVERING, "Going back to the last healthy checkpoint")
     checkpoint = await asyncio.to_thread(store.roll_back, state.guard.since)
+    found(checkpoint.manifest)
     await learners.load(checkpoint.shards)
     return checkpoint.state
 

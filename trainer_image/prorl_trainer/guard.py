@@ -102,14 +102,22 @@ def after_rollback(earlier: RunState, failed: RunState, breach: Breach) -> RunSt
         rollbacks=failed.guard.rollbacks + 1,
         last=_status(failed, failed.guard, breach, step=earlier.step),
     )
-    return earlier.model_copy(update={"next_ordinal": failed.next_ordinal, "guard": guard})
+    # What the earlier state was to draw again has been drawn since, or waits in the failed one.
+    waiting = {*failed.returned, *(group.ordinal for group in failed.carried)}
+    return earlier.model_copy(
+        update={
+            "next_ordinal": failed.next_ordinal,
+            "returned": sorted(waiting),
+            "carried": (),
+            "guard": guard,
+        }
+    )
 
 
 def must_save(state: RunState) -> bool:
-    """A pause is durable at once, a rollback with the first step after it."""
+    """A pause is durable at once, its end and a rollback with the first step after them."""
     guard = state.guard
-    rolled_back = guard.last is not None and guard.last.last_action is GuardAction.ROLLBACK
-    first = rolled_back and guard.last is not None and state.step == guard.last.went_on_from + 1
+    first = guard.last is not None and state.step == guard.last.went_on_from + 1
     return guard.paused_by is not None or first
 
 

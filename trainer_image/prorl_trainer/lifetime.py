@@ -97,7 +97,8 @@ async def _train(desk: Desk) -> TerminationMessage:
 async def _stop_before_training(desk: Desk, training: "asyncio.Task[object]") -> None:
     """While the parts are starting there is no safe point and nothing to save: just end."""
     while not desk.control.stop_requested:
-        if desk.status.document().stage is not Stage.TRAINING:
+        # The loop answers while it trains, and while it is paused.
+        if desk.status.document().stage not in (Stage.TRAINING, Stage.PAUSED):
             desk.control.release_all()
         await desk.control.changed()
     if desk.status.document().stage in (Stage.STARTING, Stage.RECOVERING):

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import aiohttp
-from prorl_api.runtime import CREDENTIAL_KEYS
+from prorl_api.runtime import CREDENTIAL_KEYS, TRACKING_KEYS
 from prorl_api.spec_roles import VerifierSpec
 
 from prorl_trainer.checkpoint.files import storage_errors
@@ -16,6 +16,9 @@ from prorl_trainer.context import LOOPBACK
 from prorl_trainer.errors import TrainingError, VerifierError
 
 log = logging.getLogger(__name__)
+
+SECRETS = frozenset((*CREDENTIAL_KEYS, *TRACKING_KEYS))
+"""Variables that the verifier, beside which model output runs, does not get."""
 
 START_TIMEOUT_S = 60.0
 RELAUNCH_SECONDS = 1.0
@@ -57,7 +60,7 @@ class LocalVerifier:
                 stdout=output,
                 stderr=output,
                 start_new_session=True,
-                env={k: v for k, v in os.environ.items() if k not in CREDENTIAL_KEYS},
+                env={k: v for k, v in os.environ.items() if k not in SECRETS},
             )
         try:
             async with asyncio.timeout(START_TIMEOUT_S):

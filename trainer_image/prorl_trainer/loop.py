@@ -61,7 +61,7 @@ class Parts:
 async def train(parts: Parts, state: RunState) -> RunState:
     """Runs steps until spec.algorithm.steps are done and durable; returns the final state."""
     await parts.publish(state)
-    if state.accuracy is None:
+    if state.step == 0 and state.accuracy is None:
         state = await evaluate(parts, state)
         if is_best(state):
             await parts.save(state)

@@ -96,17 +96,14 @@ class Recorder:
         """A checkpoint is durable."""
         values = {"seconds": seconds, "size_bytes": manifest.size_bytes}
         self._tracker.record("checkpoint", manifest.step, values, time.time())
-        self._metrics.record(
-            {
-                "checkpoint_step": manifest.step,
-                "checkpoint_bytes": manifest.size_bytes,
-                "checkpoint_seconds": seconds,
-            }
-        )
+        self._metrics.record({"checkpoint_seconds": seconds})
         self.found_checkpoint(manifest, uri)
 
     def found_checkpoint(self, manifest: Manifest, uri: str) -> None:
-        """A checkpoint stands: just committed, or loaded."""
+        """A checkpoint stands: just committed, loaded, or gone back to."""
+        self._metrics.record(
+            {"checkpoint_step": manifest.step, "checkpoint_bytes": manifest.size_bytes}
+        )
         self._status.checkpoint(
             CheckpointStatus(
                 last_step=manifest.step,

@@ -30,7 +30,6 @@ from prorl_trainer.types import Completion, GenerationRequest
 from prorl_trainer.verify.client import VerifierClient
 
 log = logging.getLogger(__name__)
-
 TRAINER_WAIT_S = 1800.0
 
 
@@ -153,7 +152,8 @@ class Session:
     def _parts(
         self, prompts: Prompts, verifier: VerifierClient, learners: RayLearnerGroup
     ) -> Parts:
-        assert self._recorder is not None
+        desk, recorder = self._desk, self._recorder
+        assert recorder is not None
         assert self._pool is not None
         sampler = Sampler(generate=self._generate, verifier=verifier)
         return Parts(
@@ -165,18 +165,22 @@ class Session:
             publish=self._publish,
             save=self._save,
             roll_back=partial(
-                actions.roll_back, store=self._desk.store, learners=learners, status=self._status
+                actions.roll_back,
+                store=desk.store,
+                learners=learners,
+                status=self._status,
+                found=lambda m: recorder.found_checkpoint(m, desk.context.checkpoint_uri(m.step)),
             ),
             wait_for_resume=partial(
                 actions.wait_for_resume,
-                control=self._desk.control,
+                control=desk.control,
                 status=self._status,
                 at_safe_point=self._at_safe_point,
             ),
-            shards_of=partial(actions.shards_of, store=self._desk.store),
+            shards_of=partial(actions.shards_of, store=desk.store),
             at_safe_point=self._at_safe_point,
-            finished=self._finished,
-            recorder=self._recorder,
+            finished=partial(setattr, self, "state"),
+            recorder=recorder,
         )
 
     def _version(self) -> str:
@@ -200,9 +204,6 @@ class Session:
         if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
             refuse_other(completions, self._version())
         return completions
-
-    def _finished(self, state: RunState) -> None:
-        self.state = state
 
     async def _save(self, state: RunState) -> None:
         """Commits a checkpoint; whoever waits for one is answered."""

@@ -10,9 +10,12 @@ from prorl_api.canonical import job_document, spec_hash
 from prorl_api.crd import build_schema
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
+from prorl_api.rules import IMMUTABLE
 from prorl_api.spec_algorithm import Estimator, KlEstimator, Preset
 from prorl_api.spec_reset import ResetOptimizer
+from prorl_api.spec_roles import RolloutSpec
 from prorl_api.wire import JobDocument
+from pydantic.alias_generators import to_camel
 
 
 def spec_of(**algorithm: Any) -> ProRLJobSpec:
@@ -111,6 +114,18 @@ def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
     body = spec_of().model_dump(by_alias=True)
     assert spec_hash(Later.model_validate(body)) == spec_hash(spec_of())
     assert spec_hash(Later.model_validate(body | {"added": 8})) != spec_hash(spec_of())
+
+
+MUTABLE = {"guard", "runPolicy", "export", "tracking", "rollout.replicas"}
+
+
+def test_what_may_not_change_and_what_is_no_part_of_the_hash_are_all_there_is() -> None:
+    """A field in neither could be changed on a live job, which then refuses its checkpoints."""
+    names = {to_camel(name) for name in ProRLJobSpec.model_fields}
+    names |= {f"rollout.{to_camel(name)}" for name in RolloutSpec.model_fields}
+    fixed = {path.removeprefix("spec.") for path in IMMUTABLE}
+    assert fixed | MUTABLE | {"rollout", "image"} == names
+    assert not fixed & MUTABLE
 
 
 SHAPELESS = st.recursive(

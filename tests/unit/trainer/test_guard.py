@@ -8,6 +8,7 @@ from prorl_api.spec_guard import GuardAction
 from prorl_trainer import guard
 from prorl_trainer.checkpoint.state import GuardState, RunState
 from prorl_trainer.errors import GuardError, NonFiniteError
+from prorl_trainer.types import CarriedGroup
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 STATE = RunState(job_uid="u", job_name="j", spec_hash="h")
@@ -105,6 +106,20 @@ def test_after_a_rollback_other_prompts_are_drawn_and_it_is_counted() -> None:
     assert saved == [5], "the first step after it makes it durable"
 
 
+def test_no_prompt_that_waits_is_lost_by_a_rollback_and_no_old_group_comes_back() -> None:
+    _, failed, breach = breached()
+    waiting = CarriedGroup(ordinal=52, completions=(), verdicts=())
+    old = CarriedGroup(ordinal=38, completions=(), verdicts=())
+    failed = failed.model_copy(
+        update={"next_ordinal": 60, "returned": [57, 41], "carried": (waiting,)}
+    )
+    earlier = STATE.model_copy(
+        update={"step": 4, "next_ordinal": 40, "returned": [12], "carried": (old,)}
+    )
+    state = guard.after_rollback(earlier, failed, breach)
+    assert (state.next_ordinal, state.returned, state.carried) == (60, [41, 52, 57], ())
+
+
 def test_the_last_rollback_is_followed_by_failure() -> None:
     assert breached(rollbacks=1)[2].action is GuardAction.ROLLBACK
     breach = breached(rollbacks=2)[2]
@@ -122,6 +137,8 @@ def test_a_pause_lasts_until_somebody_resumes_or_changes_the_guard() -> None:
     gone_on = guard.after_resume(resumed)
     assert not guard.is_paused(spec, gone_on)
     assert (gone_on.guard.counts, guard.must_save(gone_on)) == ({}, False)
+    following = gone_on.model_copy(update={"step": gone_on.step + 1})
+    assert guard.must_save(following), "or a crash would make the run wait once more"
 
 
 def test_what_ends_the_run_has_the_exit_code_of_its_rule() -> None:

@@ -15,6 +15,7 @@ from prorl_api.status import Progress
 from prorl_api.wire import Command, CommandKind, CommandState, RoleCount, Stage, StatusDocument
 from prorl_trainer import actions
 from prorl_trainer.ahead import Collector
+from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.collect import Sampler
@@ -125,6 +126,7 @@ class Run:
         self.store = CheckpointStore(directory / "checkpoints", keep=2)
         self.store.open_for_attempt(None)
         self.control = Control()
+        self.found: list[Manifest] = []
         self.ordinals: list[int] = []
         self.version = ""
         self.status = StatusHolder(
@@ -175,7 +177,11 @@ class Run:
             publish=self.publish,
             save=self.save,
             roll_back=partial(
-                actions.roll_back, store=self.store, learners=self.learners, status=self.status
+                actions.roll_back,
+                store=self.store,
+                learners=self.learners,
+                status=self.status,
+                found=self.found.append,
             ),
             wait_for_resume=partial(
                 actions.wait_for_resume,
@@ -233,6 +239,7 @@ async def test_a_rollback_goes_to_the_last_checkpoint_from_before_the_signal(
     }  # fmt: skip
     assert [r["step"] for r in run.records("start")] == [2]
     assert run.status.document().guard == state.guard.last
+    assert [m.step for m in run.found] == [2], "what stands is told"
     bad = [p.name[:13] for p in (tmp_path / "checkpoints").glob("*.bad-*")]
     assert sorted(bad) == ["step-00000004", "step-00000005"]
 

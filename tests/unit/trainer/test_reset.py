@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_api.job import ProRLJobSpec
-from prorl_trainer.algo.reset import INTERVAL, KL_SPIKE, STALL, kl_spike, push_accuracy, stall
+from prorl_trainer.algo.reset import (
+    INTERVAL,
+    KL_SPIKE,
+    MIN_HISTORY,
+    STALL,
+    kl_spike,
+    push_accuracy,
+    stall,
+)
 from prorl_trainer.checkpoint.state import LOG_ENTRIES, ReferenceState, RunState
 from prorl_trainer.reference import (
     Decision,
@@ -232,7 +240,7 @@ def test_a_run_that_was_saved_and_resumed_anywhere_decides_the_same(
     resumed = run(RunState.model_validate_json(saved), measured[split:])
     whole = run(STATE, measured)
     assert resumed == whole
-    assert len(whole.kl_history) <= 7
+    assert len(whole.kl_history) <= MIN_HISTORY
     assert whole.reference.version >= 1, "the interval alone makes one"
 
 

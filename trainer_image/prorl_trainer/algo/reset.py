@@ -14,6 +14,9 @@ STALL = "Stall"
 KL_FLOOR = 1e-6
 """Nats per token; a median below is rounding, and no multiple of it means anything."""
 
+MIN_HISTORY = 25
+"""Values of KL that are kept at least: the health signal kl_ratio needs as many."""
+
 Evidence = dict[str, float]
 """The numbers that mattered, by metric name."""
 
@@ -54,8 +57,8 @@ def stall(accuracies: Sequence[float], *, evals: int, min_delta: float) -> Evide
 
 
 def push_kl(kl: Sequence[float], value: float, *, window: int, consecutive: int) -> list[float]:
-    """The history with one more value, and no more than kl_spike looks at."""
-    return [*kl, value][-(window + consecutive) :]
+    """The history with one more value: as much as kl_spike and the signal kl_ratio look at."""
+    return [*kl, value][-max(window + consecutive, MIN_HISTORY) :]
 
 
 def push_accuracy(accuracies: Sequence[float], value: float, *, evals: int) -> list[float]:
