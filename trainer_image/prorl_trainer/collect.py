@@ -85,18 +85,22 @@ async def draw(
     """One group per prompt; each is verified while others are still being generated."""
     start = time.monotonic()
     generated = [start]
+    latencies: list[float] = []
 
     async def one(prompt: Prompt) -> Group:
         requests = build_requests(prompt, spec, num_samples=num_samples, name=name)
         completions = await sampler.generate(requests)
-        generated.append(time.monotonic())
+        done = time.monotonic()
+        generated.append(done)
         verdicts = await sampler.verifier.verify(prompt, completions)
+        latencies.append(time.monotonic() - done)
         return Group(prompt=prompt, completions=tuple(completions), verdicts=verdicts)
 
     return Drawn(
         groups=await _all_or_none([one(prompt) for prompt in prompts]),
         generate_seconds=max(generated) - start,
         verify_seconds=time.monotonic() - max(generated),
+        verify_latencies=tuple(latencies),
     )
 
 

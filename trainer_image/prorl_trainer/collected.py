@@ -24,6 +24,8 @@ class Drawn:
     """Time until the last completion; verification of others overlaps it."""
     verify_seconds: float
     """Time from the last completion to the last verdict."""
+    verify_latencies: tuple[float, ...] = ()
+    """Seconds from each group's last completion to its verdicts."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -52,6 +54,8 @@ class Collected:
     """Time until the last completion, summed over rounds; verification of others overlaps it."""
     verify_seconds: float = 0.0
     """Time from the last completion to the last verdict, summed over rounds."""
+    verify_latencies: list[float] = field(default_factory=list)
+    """Seconds from each group's last completion to its verdicts."""
 
     def next_prompts(self, number: int) -> list[int]:
         """Takes that many ordinals out: those that came back first."""
@@ -69,6 +73,7 @@ class Collected:
         self.num_usable += len(found)
         self.generate_seconds += drawn.generate_seconds
         self.verify_seconds += drawn.verify_seconds
+        self.verify_latencies += drawn.verify_latencies
 
     def give_back(self, groups: Sequence[Group]) -> None:
         """Their prompts are to be drawn again."""

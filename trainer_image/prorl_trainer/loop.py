@@ -26,6 +26,7 @@ from prorl_trainer.protocols import LearnerGroup, PromptSource
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.reference import after_reset, after_step, best_step, decide_reset
 from prorl_trainer.rewards import group_metrics, shaped_metrics
+from prorl_trainer.throughput import throughput
 from prorl_trainer.types import TrainingBatch
 from prorl_trainer.validation import after_validation, measure
 
@@ -83,7 +84,9 @@ async def step(parts: Parts, state: RunState) -> RunState:
     learned = await _learn(parts, batch, state)
     values = rollout_metrics(drawn) | reward_metrics(drawn.kept, batch) | learned
     values |= group_metrics(drawn.drawn) | shaped_metrics(drawn.kept, batch)
-    values["learn_seconds"] = time.monotonic() - learn_start
+    learned_at = time.monotonic()
+    values["learn_seconds"] = learned_at - learn_start
+    values |= throughput(drawn, waited=learn_start - start, elapsed=learned_at - start)
     state = state.model_copy(
         update={
             "step": state.step + 1,

@@ -102,7 +102,11 @@ class Recorder:
     def found_checkpoint(self, manifest: Manifest, uri: str) -> None:
         """A checkpoint stands: just committed, loaded, or gone back to."""
         self._metrics.record(
-            {"checkpoint_step": manifest.step, "checkpoint_bytes": manifest.size_bytes}
+            {
+                "checkpoint_step": manifest.step,
+                "checkpoint_bytes": manifest.size_bytes,
+                "checkpoint_timestamp_seconds": manifest.created,
+            }
         )
         self._status.checkpoint(
             CheckpointStatus(

@@ -117,6 +117,7 @@ def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Re
     tracker = Tracker(context.directory, attempt=desk.attempt, step=state.step)
     forwarders = open_forwarders(context.job, context.directory, _count_lost(desk))
     trackers = Trackers(tracker, forwarders)
+    desk.metrics.record({"attempt": desk.attempt})
     made = Recorder(context.job.spec, trackers, desk.metrics, desk.status)
     made.start(state)
     if checkpoint is not None:

@@ -88,6 +88,10 @@ BOUNDS = (
           action="Report it: such tokens should have been dropped."),
     Bound(signal="unjudged_ratio", warn=0.02, alert=0.05, source="prime-rl, [D]",
           action="Look at the verifier's pods and log."),
+    Bound(signal="wait_for_batch", warn=0.5, source="[D]",
+          action="Scale rollout.replicas, or set rollout.maxStaleness 1."),
+    Bound(signal="verify_p99_share", warn=0.25, source="[D]",
+          action="Scale verifier.replicas; look for answers that run into timeoutSeconds."),
     Bound(signal="steps_since_reset", warn=500, source="v2: every 200 to 500 steps",
           action="Set referenceReset.everySteps, unless no reset is wanted."),
 )  # fmt: skip
