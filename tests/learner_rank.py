@@ -6,6 +6,7 @@ The plan is a pickled list of (method, arguments); the results are a list of the
 import os
 import pickle
 import sys
+from pathlib import Path
 from typing import Any
 
 os.environ["OMP_NUM_THREADS"] = "1"
@@ -48,6 +49,16 @@ class Recording(Learner):
     def perform(self, plan: list[tuple[str, tuple[Any, ...]]]) -> list[Any]:
         """One result per entry of the plan."""
         return [getattr(self, method)(*arguments) for method, arguments in plan]
+
+
+def make_learner(model_dir: Path) -> Recording:
+    """The only rank, in this process, on the CPU."""
+    return Recording(
+        RankSettings(
+            rank=0, world_size=1, master_address="", master_port=0,
+            model_dir=str(model_dir), seed=0, device="cpu",
+        )
+    )  # fmt: skip
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import urllib.request
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -10,11 +9,11 @@ from urllib.parse import unquote, urlsplit
 import obstore
 import pytest
 from data_builders import ROWS, Answer, make_cache, make_set, serve, write_rows
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 from prorl_api.runtime import CREDENTIAL_KEYS
 from prorl_trainer.data.sets import load_set
 from prorl_trainer.errors import DataError, StorageError
+from s3_server import s3_bucket
 
 REVISION = "0123456789abcdef0123456789abcdef01234567"
 REPOSITORY = "hf://datasets/owner/tasks"
@@ -31,31 +30,8 @@ def _no_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
     """A bucket `tasks`; the environment is what a credentials Secret would make of it."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    environment = {
-        "AWS_ACCESS_KEY_ID": "key",
-        "AWS_SECRET_ACCESS_KEY": "secret",
-        "AWS_SESSION_TOKEN": "token",
-        "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint,
-    }
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request"}
-    request = urllib.request.Request(f"{endpoint}/tasks", headers=signed, method="PUT")
-    urllib.request.urlopen(request).close()
-    yield S3Store(
-        "tasks",
-        endpoint=endpoint,
-        region="us-east-1",
-        access_key_id="key",
-        secret_access_key="secret",
-        client_options={"allow_http": True},
-    )
-    server.stop()
+    with s3_bucket("tasks", monkeypatch, session_token="token") as bucket:
+        yield bucket
 
 
 @pytest.mark.parametrize("suffix", ["jsonl", "parquet"])

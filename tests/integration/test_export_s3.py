@@ -1,19 +1,18 @@
 """An export into an S3 store (moto's server), as the environment of a pod names it."""
 
 import json
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
 import obstore
 import pytest
 from export_builders import Trained, make_export, make_trained
-from moto.server import ThreadedMotoServer
 from obstore.store import S3Store
 from prorl_api.spec_output import ExportDtype
 from prorl_trainer.errors import ConfigError, StorageError
 from prorl_trainer.export.export import write_export
 from prorl_trainer.export.s3_target import S3Target
+from s3_server import s3_bucket
 
 
 @pytest.fixture(scope="module")
@@ -24,22 +23,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[S3Store]:
     """A bucket `models`."""
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    host, port = server.get_host_and_port()
-    endpoint = f"http://{host}:{port}"
-    environment = {
-        "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1",
-        "AWS_ENDPOINT_URL": endpoint,
-    }  # fmt: skip
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_SESSION_TOKEN", raising=False)
-    signed = {"Authorization": "AWS4-HMAC-SHA256 Credential=key/20260101/us-east-1/s3/aws4_request"}
-    request = urllib.request.Request(f"{endpoint}/models", headers=signed, method="PUT")
-    urllib.request.urlopen(request).close()
-    yield S3Store("models", client_options={"allow_http": True}, region="us-east-1")
-    server.stop()
+    with s3_bucket("models", monkeypatch) as bucket:
+        yield bucket
 
 
 def objects(bucket: S3Store) -> dict[str, bytes]:

@@ -31,10 +31,6 @@ class Engine(Protocol):
         """Draws one completion per request, in request order. Raises EngineLostError."""
         ...
 
-    async def weight_version(self) -> str:
-        """Version of the loaded weights, `initial` before the first sync."""
-        ...
-
 
 class LearnerGroup(Protocol):
     """All learner ranks, seen as one. Every method raises TrainerLostError when a rank is gone and

@@ -2,16 +2,14 @@
 
 import dataclasses
 import json
-import resource
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 import torch
 from export_builders import Trained, make_document, make_export, make_state
 from export_builders import make_trained as make_trained_in
+from full_disk import full_disk
 from hypothesis import given
 from hypothesis import strategies as st
 from learner_builders import build_model_dir
@@ -43,17 +41,6 @@ def exported(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path
 def load(directory: Path) -> tuple[AutoModelForCausalLM, AutoTokenizer]:
     model = AutoModelForCausalLM.from_pretrained(directory, dtype="auto", local_files_only=True)
     return model.eval(), AutoTokenizer.from_pretrained(directory, local_files_only=True)
-
-
-@contextmanager
-def file_limit(size_bytes: int) -> Iterator[None]:
-    """Larger files than this cannot be written, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_transformers_loads_the_weights_bit_for_bit(trained: Trained, exported: Path) -> None:
@@ -187,7 +174,7 @@ def test_a_place_with_something_else_is_left_alone(trained: Trained, tmp_path: P
 def test_a_full_disk_leaves_nothing_and_the_next_attempt_succeeds(
     trained: Trained, tmp_path: Path
 ) -> None:
-    with file_limit(4096), pytest.raises(StorageError, match="cannot be written"):
+    with full_disk(4096), pytest.raises(StorageError, match="cannot be written"):
         make_export(trained, tmp_path / "model")
     assert list(tmp_path.iterdir()) == []
     (tmp_path / ".model.tmp-killed").mkdir()

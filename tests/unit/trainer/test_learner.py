@@ -2,23 +2,20 @@
 
 import dataclasses
 import math
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from full_disk import full_disk
 from learner_builders import build_model_dir, make_batch, make_settings
-from learner_rank import Recording
+from learner_rank import Recording, make_learner
 from prorl_trainer.errors import (
     CheckpointError,
     ModelError,
     NonFiniteError,
     StorageError,
 )
-from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 from transformers import AutoModelForCausalLM
 
@@ -28,15 +25,6 @@ BATCH = make_batch()
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_model_dir(tmp_path_factory.mktemp("model"))
-
-
-def make_learner(model_dir: Path) -> Recording:
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 def on_policy(model_dir: Path, batch: TrainingBatch, temperature: float) -> TrainingBatch:
@@ -260,19 +248,8 @@ def test_a_disk_that_is_full_at_any_byte_is_a_storage_error(
     learner = make_learner(model_dir)
     size = max(size for size, _ in learner.save(str(tmp_path / "whole")).files.values())
     for limit in range(0, size, size // 60):
-        with file_size_limit(limit), pytest.raises(StorageError, match="last checkpoint stands"):
+        with full_disk(limit), pytest.raises(StorageError, match="last checkpoint stands"):
             learner.save(str(tmp_path / f"{limit}"))
-
-
-@contextmanager
-def file_size_limit(num_bytes: int) -> Iterator[None]:
-    """Writing past it fails, as on a full disk."""
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (num_bytes, before[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_files_are_listed_with_size_and_digest(model_dir: Path, tmp_path: Path) -> None:

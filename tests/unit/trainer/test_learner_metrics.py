@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
-from learner_rank import Recording
-from prorl_trainer.learn.learner import RankSettings
+from learner_rank import make_learner
 from prorl_trainer.learn.totals import weight_metrics
 from prorl_trainer.types import TrainingBatch, TrainingSequence
 from torch import Tensor
@@ -21,15 +20,6 @@ SETTINGS = make_settings(num_updates=1)
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_model_dir(tmp_path_factory.mktemp("model"))
-
-
-def make_learner(model_dir: Path) -> Recording:
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 @torch.no_grad()

@@ -6,22 +6,12 @@ from typing import Any
 import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
-from learner_rank import Recording
+from learner_rank import make_learner
 from padded import padded_step
 from prorl_trainer.errors import ModelError
-from prorl_trainer.learn.learner import RankSettings
 from transformers import Gemma2Config, Gemma2ForCausalLM, GraniteConfig, GraniteForCausalLM
 
 BATCH = make_batch()
-
-
-def make_learner(model_dir: Path) -> Recording:
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 @pytest.mark.parametrize("size", [1, 5, 16])

@@ -5,9 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
-from learner_rank import Recording
+from learner_rank import Recording, make_learner
 from prorl_trainer.errors import CheckpointError
-from prorl_trainer.learn.learner import RankSettings
 
 BATCH = make_batch()
 
@@ -15,15 +14,6 @@ BATCH = make_batch()
 @pytest.fixture(scope="module")
 def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_model_dir(tmp_path_factory.mktemp("model"))
-
-
-def make_learner(model_dir: Path) -> Recording:
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 def learner_after_a_checkpoint(model_dir: Path, shards: Path) -> tuple[Recording, dict[str, str]]:

@@ -8,9 +8,8 @@ from typing import Any
 import pytest
 import torch
 from learner_builders import build_model_dir, make_batch, make_settings
-from learner_rank import Recording
+from learner_rank import Recording, make_learner
 from prorl_api.spec_algorithm import KlEstimator, MismatchType
-from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.types import TrainingBatch, TrainingSequence, UpdateSettings
 from torch import Tensor
 from transformers import AutoModelForCausalLM
@@ -18,15 +17,6 @@ from transformers import AutoModelForCausalLM
 BATCH = make_batch()
 FIRST, SECOND = BATCH.sequences[:8], BATCH.sequences[8:]
 """The two mini-batches of a step with two updates."""
-
-
-def make_learner(model_dir: Path) -> Recording:
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,10 +9,10 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 
 class ScriptedActor:
-    """Every call of `weight_version` fails as scripted."""
+    """Every call of `tokens_drawn` fails as scripted."""
 
     def __init__(self, error: Exception) -> None:
-        self.weight_version = self
+        self.tokens_drawn = self
         self._error = error
 
     async def remote(self, *_: Any) -> Any:
@@ -20,11 +20,11 @@ class ScriptedActor:
 
 
 def task_error(cause: Exception) -> RayTaskError:
-    return RayTaskError("weight_version", "traceback", cause)
+    return RayTaskError("tokens_drawn", "traceback", cause)
 
 
 async def call(error: Exception) -> None:
-    await RayEngine(ScriptedActor(error), "engine-7", "node").weight_version()
+    await RayEngine(ScriptedActor(error), "engine-7", "node").tokens_drawn()
 
 
 @pytest.mark.parametrize(

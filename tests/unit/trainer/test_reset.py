@@ -207,12 +207,6 @@ def test_which_checkpoint_becomes_the_reference(
     assert best_step(spec, at(20, best_steps=best_steps)) == expected
 
 
-def test_a_checkpoint_with_the_log_of_old_loads() -> None:
-    old = '{"version": 1, "lastResetStep": 5, "lastReason": "Interval", "log": [[5, "Interval"]]}'
-    (entry,) = ReferenceState.model_validate_json(old).log
-    assert (entry.step, entry.reason) == (5, "Interval")
-
-
 STEPS = st.tuples(st.sampled_from([0.1, 0.11, 0.5, 2.0]), st.sampled_from([None, 0.5, 0.501, 0.6]))
 RULE = make_spec(
     steps=60, everySteps=20, minGapSteps=4, stall={"evals": 2, "minDelta": 0.01},

@@ -2,11 +2,11 @@
 
 import hashlib
 import json
-import resource
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 from prorl_api.job import ProRLJobSpec
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.errors import ModelError, StorageError
@@ -106,13 +106,9 @@ def test_a_cache_that_cannot_be_made_is_a_storage_error(tmp_path: Path) -> None:
 
 
 def test_a_disk_that_fills_while_a_model_is_saved_is_a_storage_error(tmp_path: Path) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, hard))
-    try:
-        with pytest.raises(StorageError, match=r"tiny model cannot be written to .*too large"):
-            build(tmp_path)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    message = r"tiny model cannot be written to .*too large"
+    with full_disk(50_000), pytest.raises(StorageError, match=message):
+        build(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

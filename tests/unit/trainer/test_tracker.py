@@ -1,12 +1,10 @@
 """What stays of a run, also when it was cut off or the disk is full."""
 
 import json
-import resource
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from full_disk import full_disk
 from prorl_trainer.errors import StorageError
 from prorl_trainer.observe.tracker import Tracker
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -15,17 +13,6 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 def scalars(directory: Path, name: str) -> list[tuple[int, float]]:
     accumulator = EventAccumulator(str(directory / "tensorboard")).Reload()
     return [(event.step, event.value) for event in accumulator.Scalars(name)]
-
-
-@contextmanager
-def file_limit(size_bytes: int) -> Iterator[None]:
-    """Larger files than this cannot be written, as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def test_steps_that_a_crash_has_left_behind_are_hidden_in_tensorboard(tmp_path: Path) -> None:
@@ -50,7 +37,7 @@ def test_a_line_that_a_crash_has_cut_does_not_spoil_the_next(tmp_path: Path) -> 
 
 def test_every_record_that_a_full_disk_refuses_is_a_storage_error(tmp_path: Path) -> None:
     tracker = Tracker(tmp_path, attempt=1, step=0)
-    with file_limit(2000):
+    with full_disk(2000):
         for step in range(10):
             tracker.record("step", step, {}, now=1.0)
         for step in range(50):  # more than any queue holds

@@ -1,11 +1,9 @@
 """Everything of a run but the tensors: strict JSON inside each checkpoint."""
 
-from typing import Any
-
 from prorl_api.base import ApiModel
 from prorl_api.spec_guard import GuardSpec
 from prorl_api.status import GuardStatus
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from prorl_trainer.algo.health import History
 from prorl_trainer.types import CarriedGroup
@@ -25,14 +23,6 @@ class ResetEntry(ApiModel):
     """Version of the reference that it made."""
     source_step: int | None = None
     """The policy after this many steps became the reference."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _from_pair(cls, value: Any) -> Any:
-        """Checkpoints once held (step, reason)."""
-        return (
-            dict(zip(("step", "reason"), value, strict=True)) if isinstance(value, list) else value
-        )
 
 
 class ReferenceState(ApiModel):

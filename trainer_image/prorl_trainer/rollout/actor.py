@@ -44,10 +44,6 @@ class HostedEngine(Protocol):
         """Grows while the engine makes progress."""
         ...
 
-    async def weight_version(self) -> str:
-        """See protocols.Engine."""
-        ...
-
 
 def build_engine(settings: EngineSettings) -> HostedEngine:
     """Loads the engine that the job asks for; takes seconds to minutes."""
@@ -93,10 +89,6 @@ class EngineActor:
     async def tokens_drawn(self) -> int:
         """See HostedEngine."""
         return await self._engine.tokens_drawn()
-
-    async def weight_version(self) -> str:
-        """See protocols.Engine."""
-        return await self._engine.weight_version()
 
 
 class RayEngine:
@@ -147,10 +139,6 @@ class RayEngine:
     async def tokens_drawn(self) -> int:
         """See HostedEngine."""
         return int(await self._call("tokens_drawn"))
-
-    async def weight_version(self) -> str:
-        """See protocols.Engine."""
-        return str(await self._call("weight_version"))
 
     def close(self) -> None:
         """Ends the actor's process and with it the engine's."""

@@ -173,9 +173,5 @@ class HfEngine:
         """Of all completions, finished or not."""
         return self._tokens_drawn
 
-    async def weight_version(self) -> str:
-        """Version of the last finished update."""
-        return self._version
-
     def close(self) -> None:
         """Nothing to end."""

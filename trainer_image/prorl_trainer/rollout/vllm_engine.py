@@ -182,10 +182,6 @@ class VllmEngine:
         finally:
             task.cancel()
 
-    async def weight_version(self) -> str:
-        """Version of the last finished update."""
-        return self._version
-
     def close(self) -> None:
         """Ends the engine's processes."""
         self._llm.shutdown()
