@@ -27,6 +27,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
     fixed = spec.model_copy(
         update={
+            "suspend": False,
             "rollout": rollout,
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),

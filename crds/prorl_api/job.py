@@ -22,8 +22,12 @@ name begins with a letter."""
 
 
 class ProRLJobSpec(ApiModel):
-    """The desired training run. Only rollout.replicas, guard, runPolicy, export and tracking may
-    change after creation."""
+    """The desired training run. Only suspend, rollout.replicas, guard, runPolicy, export and
+    tracking may change after creation."""
+
+    suspend: bool = False
+    """True saves a checkpoint, within checkpoint.gracePeriodSeconds, and takes away all pods; the
+    job goes on from there when it is false again. A suspension that has begun is finished first."""
 
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Trainer image of all roles; absent means the operator's default."""

@@ -119,8 +119,8 @@ IMAGE_CEL = (
     "has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)"
 )
 IMMUTABLE_MESSAGE = (
-    "is immutable: only spec.rollout.replicas, spec.guard, spec.runPolicy, spec.export and "
-    "spec.tracking may change; delete the job and create it anew (checkpoints stay)"
+    "is immutable: only spec.suspend, spec.rollout.replicas, spec.guard, spec.runPolicy, "
+    "spec.export and spec.tracking may change; delete the job and create it anew (checkpoints stay)"
 )
 
 

@@ -23,6 +23,9 @@ class Phase(StrEnum):
     STARTING = "Starting"
     RUNNING = "Running"
     RECOVERING = "Recovering"
+    SUSPENDING = "Suspending"
+    """The last checkpoint is written, then the pods go."""
+    SUSPENDED = "Suspended"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
 
@@ -30,6 +33,8 @@ class Phase(StrEnum):
 class ConditionType(StrEnum):
     """The condition types of a ProRLJob."""
 
+    SUSPENDED = "Suspended"
+    """True while spec.suspend keeps the job without pods."""
     ROLES_READY = "RolesReady"
     PROGRESSING = "Progressing"
     CHECKPOINTED = "Checkpointed"
@@ -145,6 +150,8 @@ class ProRLJobStatus(ApiModel):
     """Pods of coordinator and trainer that were replaced, for any reason."""
     restarts_counted: int = 0
     """Those of them that count against runPolicy.maxRestarts."""
+    suspending_since: Timestamp | None = None
+    """When a suspension that still goes on began."""
     start_time: Timestamp | None = None
     completion_time: Timestamp | None = None
     roles: Roles = Roles()

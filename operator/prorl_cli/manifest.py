@@ -28,7 +28,7 @@ def read_file(path: Path) -> list[Any] | Problem:
 def load_job(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
     """The one job of a file after `changes` such as spec.algorithm.steps=10, to be run here."""
     job = load_for_cluster(path, changes)
-    return (_claims(job.spec) or job) if isinstance(job, ProRLJob) else job
+    return (_only_on_a_cluster(job.spec) or job) if isinstance(job, ProRLJob) else job
 
 
 def load_for_cluster(path: Path, changes: Sequence[str]) -> ProRLJob | list[Problem]:
@@ -49,8 +49,12 @@ def load_for_cluster(path: Path, changes: Sequence[str]) -> ProRLJob | list[Prob
     return findings or job
 
 
+def _only_on_a_cluster(spec: ProRLJobSpec) -> list[Problem]:
+    suspended = Problem(path="spec.suspend", message="is true: nothing would be trained")
+    return [*([suspended] if spec.suspend else []), *_claims(spec)]
+
+
 def _claims(spec: ProRLJobSpec) -> list[Problem]:
-    """What only a cluster has."""
     held_out = spec.data.validation.sets if spec.data.validation else []
     uris = {"spec.model.uri": spec.model.uri}
     uris |= {f"spec.data.train[{i}].uri": s.uri for i, s in enumerate(spec.data.train)}

@@ -1,5 +1,6 @@
 """Jobs on a real node: trained to the end, and through the loss of every pod."""
 
+import json
 from typing import Any
 
 import pytest
@@ -64,7 +65,7 @@ def deleted_without_a_trace(job: Job) -> None:
 def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
     job: Job, quickstart: Manifest
 ) -> None:
-    steps = 24
+    steps = 30
     quickstart["spec"]["trainer"]["replicas"] = 2
     job.apply(with_steps(quickstart, steps))
     job.until("two steps", lambda: job.step() >= 2, READY_S)
@@ -73,13 +74,14 @@ def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
     assert job.ready_pods("trainer") == {"q-trainer-0-2", "q-trainer-1-1"}
     lose_one(job, "coordinator")
     lose_operator(job)
+    suspend_and_resume(job)
     assert job.until_ended(READY_S) == "Succeeded", job.describe()
     assert job.times_trained() == dict.fromkeys(range(1, steps + 1), 1)
     status = job.status()
     assert status["progress"]["step"] == steps
     assert status["restarts"] == 2, "coordinator and trainer"
     assert status["restartsCounted"] == 0, "a deleted pod has not failed"
-    assert status["attempt"] == 2
+    assert status["attempt"] == 3
     reasons = [reason for reason, _ in job.events()]
     assert reasons.count("PodReplaced") == 3
     assert reasons.count("Restarted") == 1
@@ -103,3 +105,19 @@ def lose_operator(job: Job) -> None:
     job.product.kubectl("delete", "pod", "--namespace", SYSTEM, "--all", "--wait")
     step = job.step()
     job.until("a step that the new operator has seen", lambda: job.step() > step, READY_S)
+
+
+def suspend_and_resume(job: Job) -> None:
+    patch(job, suspend=True)
+    job.until("no pod is left", lambda: job.status()["phase"] == "Suspended", READY_S)
+    assert job.pods() == []
+    status = job.status()
+    assert status["checkpoint"]["lastStep"] == status["progress"]["step"]
+    patch(job, suspend=False)
+    step = status["progress"]["step"]
+    job.until("a step after the suspension", lambda: job.step() > step, READY_S)
+
+
+def patch(job: Job, **spec: object) -> None:
+    text = json.dumps({"spec": spec})
+    job.kubectl("patch", "prorljob", job.name, "--type=merge", "-p", text)

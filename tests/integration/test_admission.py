@@ -122,20 +122,23 @@ def test_the_refusal_names_field_value_and_limit(
         ({"rollout": {"replicas": 4}}, True),
         ({"runPolicy": {"maxRestarts": 3}}, True),
         ({"guard": {"klAbove": 1}}, True),
+        ({"suspend": True}, True),
         ({"algorithm": {"steps": 9}}, False),
         ({"rollout": {"engine": "transformers"}}, False),
         ({"image": "x"}, False),
     ],
-    ids=["replicas", "run-policy", "guard", "steps", "engine", "image"],
+    ids=["replicas", "run-policy", "guard", "suspend", "steps", "engine", "image"],
 )
-def test_only_replicas_guard_and_run_policy_may_change(
+def test_only_what_a_run_may_do_without_may_change(
     kubectl: Kubectl, job: dict[str, Any], patch: dict[str, Any], allowed: bool
 ) -> None:
     text = json.dumps({"spec": patch})
     answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
     assert (answer.returncode == 0) == allowed, answer.stderr
     if not allowed:
-        assert "only spec.rollout.replicas, spec.guard, spec.runPolicy" in answer.stderr
+        assert (
+            "only spec.suspend, spec.rollout.replicas, spec.guard, spec.runPolicy" in answer.stderr
+        )
 
 
 def test_columns_show_the_status(kubectl: Kubectl, job: dict[str, Any]) -> None:

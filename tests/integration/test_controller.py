@@ -72,10 +72,11 @@ def make_namespace(api: Api, test: str) -> Namespace:
 
 
 class Coordinator:
-    """Answers GET /v1/status with a document that the test changes."""
+    """Answers GET /v1/status with a document that the test changes, and hears commands."""
 
     def __init__(self, uid: str) -> None:
         self.tokens: set[str] = set()
+        self.commands: set[str] = set()
         self.document: dict[str, Any] = {
             "jobUid": uid,
             "attempt": 1,
@@ -98,6 +99,12 @@ def serving(coordinator: Coordinator) -> Iterator[int]:
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
             self.wfile.write(body)
+
+        def do_POST(self) -> None:
+            text = self.rfile.read(int(self.headers["Content-Length"]))
+            coordinator.commands.add(json.loads(text)["kind"])
+            self.send_response(200)
+            self.end_headers()
 
         def log_message(self, *_: object) -> None:
             pass
@@ -317,6 +324,37 @@ def test_follows_the_coordinator_from_start_to_success(kubeconfig: Path, space: 
     assert space.condition("Completed")["status"] == "True"
     assert "q-coordinator-0-1" in space.names("pods")
     assert len(coordinator.tokens) == 1
+
+
+def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
+    kubeconfig: Path, space: Namespace
+) -> None:
+    path = f"{JOBS.format(space.name)}/q"
+    coordinator = Coordinator(space.create_job()["metadata"]["uid"])
+    coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
+    with (
+        serving(coordinator) as port,
+        running_operator(kubeconfig, "--no-leader-election", f"--coordinator-port={port}"),
+    ):
+        start_all(space, ip=COORDINATOR_IP)
+        until("Running", lambda: space.status().get("phase") == "Running")
+        space.api.merge(path, {"spec": {"suspend": True}})
+        until("the coordinator is asked to stop", lambda: coordinator.commands == {"Stop"})
+        assert space.status()["phase"] == "Suspending"
+        assert space.names("pods") == FIRST
+        word = {"outcome": "Stopped", "exitCode": 75, "reason": "Stopped", "step": 4}
+        space.end_pod("q-coordinator-0-1", 75, json.dumps(word | {"checkpointStep": 4}))
+        until("Suspended", lambda: space.status()["phase"] == "Suspended")
+        assert space.names("pods") == set()
+        status = space.status()
+        assert (status["progress"]["step"], status["checkpoint"]["lastStep"]) == (4, 4)
+        space.api.merge(path, {"spec": {"suspend": False}})
+        again = {name[:-1] + "2" for name in FIRST}
+        until("the next incarnations", lambda: space.names("pods") == again)
+        until("Resumed", lambda: space.condition("Suspended").get("status") == "False")
+        assert space.status()["restarts"] == 0
+        reasons = {"Suspending", "Suspended", "Resumed"}
+        until("its Events", lambda: space.event_reasons() >= reasons)
 
 
 def test_scaling_rollout_makes_and_deletes_the_highest_index(

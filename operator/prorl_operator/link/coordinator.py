@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
-from prorl_api.wire import StatusDocument
+from prorl_api.wire import Command, StatusDocument
 from pydantic import ValidationError
 
 from prorl_operator.plan.observed import Key
@@ -36,6 +36,7 @@ class CoordinatorLink:
         self._changed = changed
         self._targets: dict[Key, Target] = {}
         self._documents: dict[Key, StatusDocument] = {}
+        self._commands: dict[Key, Command] = {}
         self._refusing: set[Key] = set()
 
     def refuses(self, key: Key) -> bool:
@@ -54,9 +55,17 @@ class CoordinatorLink:
         else:
             self._targets[key] = target
 
+    def ask(self, key: Key, command: Command | None) -> None:
+        """Said before every look until it is taken back."""
+        if command is None:
+            self._commands.pop(key, None)
+        else:
+            self._commands[key] = command
+
     def forget(self, key: Key) -> None:
         """The job is gone."""
         self.follow(key, None)
+        self.ask(key, None)
         self._documents.pop(key, None)
 
     async def run(self) -> None:
@@ -72,6 +81,7 @@ class CoordinatorLink:
         self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, key: Key, target: Target
     ) -> None:
         async with gate:
+            await self._say(session, key, target)
             document = await self._fetch(session, key, target)
         if document is None or self._targets.get(key) != target:
             return
@@ -79,14 +89,36 @@ class CoordinatorLink:
             self._documents[key] = document
             self._changed(key)
 
+    async def _say(self, session: aiohttp.ClientSession, key: Key, target: Target) -> None:
+        """A coordinator that does not answer is told again at the next look."""
+        command = self._commands.get(key)
+        if command is None:
+            return
+        text = command.model_dump_json(by_alias=True)
+        headers = _headers(target) | {"Content-Type": "application/json"}
+        url = self._url(target, "commands")
+        try:
+            async with session.post(
+                url, data=text, headers=headers, allow_redirects=False
+            ) as answer:
+                if answer.status != 200:
+                    log.warning(
+                        "command=%s refused namespace=%s job=%s status=%d",
+                        command.kind, *key, answer.status,
+                    )  # fmt: skip
+        except (aiohttp.ClientError, TimeoutError) as error:
+            log.debug("coordinator silent namespace=%s job=%s error=%s", *key, error)
+
+    def _url(self, target: Target, part: str) -> str:
+        host = f"[{target.ip}]" if ":" in target.ip else target.ip
+        return f"http://{host}:{self._port}/v1/{part}"
+
     async def _fetch(
         self, session: aiohttp.ClientSession, key: Key, target: Target
     ) -> StatusDocument | None:
-        host = f"[{target.ip}]" if ":" in target.ip else target.ip
-        url = f"http://{host}:{self._port}/v1/status"
-        headers = {"Authorization": f"Bearer {target.token}"}
+        url = self._url(target, "status")
         try:
-            async with session.get(url, headers=headers, allow_redirects=False) as answer:
+            async with session.get(url, headers=_headers(target), allow_redirects=False) as answer:
                 self._note_refusal(key, target, refused=answer.status == 401)
                 if answer.status != 200:
                     log.debug("coordinator namespace=%s job=%s status=%d", *key, answer.status)
@@ -104,6 +136,10 @@ class CoordinatorLink:
         (self._refusing.add if refused else self._refusing.discard)(key)
         log.warning("token refused=%s namespace=%s job=%s", refused, *key)
         self._changed(key)
+
+
+def _headers(target: Target) -> dict[str, str]:
+    return {"Authorization": f"Bearer {target.token}"}
 
 
 async def _read(answer: aiohttp.ClientResponse) -> bytes:

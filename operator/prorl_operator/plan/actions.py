@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from prorl_api.status import ProRLJobStatus
+from prorl_api.wire import Command
 
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Manifest, Slot
@@ -58,6 +59,9 @@ class EventReason(StrEnum):
     GUARD_ROLLED_BACK = "GuardRolledBack"
     BLOCKED = "Blocked"
     IMAGE_PULL_FAILED = "ImagePullFailed"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    RESUMED = "Resumed"
     SUCCEEDED = "Succeeded"
     FAILED = "Failed"
 
@@ -79,4 +83,6 @@ class Plan:
     actions: tuple[Action, ...] = ()
     status: ProRLJobStatus
     events: tuple[PlannedEvent, ...] = ()
+    command: Command | None = None
+    """What the coordinator is asked; again at every look, for it is idempotent by id."""
     requeue_after_s: float | None = None

@@ -29,6 +29,10 @@ class Reason(StrEnum):
     STARTING = "Starting"
     WAITING_FOR_PODS = "WaitingForPods"
     RECOVERING = "Recovering"
+    SUSPENDING = "Suspending"
+    SUSPENDED = "Suspended"
+    RESUMING = "Resuming"
+    RESUMED = "Resumed"
     SAVED = "Saved"
     NO_CHECKPOINT = "NoCheckpoint"
     FULL_STRENGTH = "FullStrength"
@@ -129,6 +133,33 @@ def failed(failure: JobFailure) -> Verdict:
 def finished_verdicts(kind: ConditionType) -> Verdict:
     """What RolesReady, Progressing and Degraded say once the job has ended."""
     return _verdict(kind, False, Reason.FINISHED, "The job has ended.")
+
+
+def while_suspended(observed: Observed, phase: Phase, training: Training) -> list[Verdict]:
+    """Of a job whose pods go or have gone because spec.suspend asks for it."""
+    reason, message = Reason.SUSPENDED, f"The job has no pods. {_steps_done(training)}"
+    if phase is Phase.SUSPENDING:
+        reason = Reason.SUSPENDING
+        document = observed.live_document
+        said = document.message if document else ""
+        message = f"{len(observed.pods)} pods are still there. {said or _steps_done(training)}"
+    live = (ConditionType.ROLES_READY, ConditionType.PROGRESSING, ConditionType.DEGRADED)
+    return [
+        *(_verdict(kind, False, reason, message) for kind in live),
+        checkpointed(training),
+        _verdict(ConditionType.SUSPENDED, phase is Phase.SUSPENDED, reason, message),
+    ]
+
+
+def resumed(observed: Observed, num_missing: int) -> list[Verdict]:
+    """Nothing where there never was a suspension; it is over when every slot has a pod again."""
+    kind = ConditionType.SUSPENDED
+    if observed.suspended_before is None:
+        return []
+    if observed.resuming and num_missing:
+        message = f"{num_missing} pods are still to be made."
+        return [_verdict(kind, True, Reason.RESUMING, message)]
+    return [_verdict(kind, False, Reason.RESUMED, "The job has its pods again.")]
 
 
 def settle(

@@ -13,6 +13,7 @@ def transition_events(before: ProRLJobStatus | None, after: ProRLJobStatus) -> l
     old = before or ProRLJobStatus(attempt=0)
     events = [
         _phase_event(old, after),
+        _resumed_event(old, after),
         _reset_event(old, after),
         _guard_event(old, after),
         _blocked_event(old, after),
@@ -27,6 +28,11 @@ def _phase_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | Non
     notes = {
         Phase.STARTING: (EventReason.STARTED, "The coordinator is running."),
         Phase.RUNNING: (EventReason.RUNNING, f"Training: {done} done."),
+        Phase.SUSPENDING: (
+            EventReason.SUSPENDING,
+            "The job is saved, then its pods go.",
+        ),
+        Phase.SUSPENDED: (EventReason.SUSPENDED, _message(new, ConditionType.SUSPENDED)),
         Phase.SUCCEEDED: (EventReason.SUCCEEDED, f"The job has succeeded: {done} done."),
         Phase.FAILED: (EventReason.FAILED, _message(new, ConditionType.FAILED)),
     }
@@ -38,6 +44,17 @@ def _phase_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | Non
         note=note,
         identity=f"{new.phase}-{new.attempt}-{new.restarts}",
         warning=new.phase is Phase.FAILED,
+    )
+
+
+def _resumed_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    before, after = (_condition(status, ConditionType.SUSPENDED) for status in (old, new))
+    if before is None or after is None or (before.status, after.status) != ("True", "False"):
+        return None
+    if after.reason != Reason.RESUMED:
+        return None
+    return PlannedEvent(
+        reason=EventReason.RESUMED, note=after.message, identity=after.last_transition_time
     )
 
 
@@ -85,7 +102,13 @@ def _blocked_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | N
     )
 
 
-_USUAL = (Reason.ALL_READY, Reason.PODS_NOT_READY, Reason.FINISHED)
+_USUAL = (
+    Reason.ALL_READY,
+    Reason.PODS_NOT_READY,
+    Reason.SUSPENDING,
+    Reason.SUSPENDED,
+    Reason.FINISHED,
+)
 
 
 def _message(status: ProRLJobStatus, kind: ConditionType) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from prorl_api.job import ProRLJob
 from prorl_api.spec_roles import Role
-from prorl_api.status import ProRLJobStatus
+from prorl_api.status import Condition, ConditionType, ProRLJobStatus
 from prorl_api.wire import StatusDocument
 
 from prorl_operator.build.ledger import Ledger, latest
@@ -118,6 +118,29 @@ class Observed:
         known = [self.stored.attempt] if self.stored else [0]
         known.append(self.incarnations.get(COORDINATOR, 0))
         return max(known + [pod.incarnation for pod in self.pods if pod.slot == COORDINATOR])
+
+    @property
+    def suspending_since(self) -> str | None:
+        """When a suspension that still goes on began. It is finished even if the spec has changed
+        its mind: a save that somebody waits for is not dropped half-way."""
+        return self.stored.suspending_since if self.stored else None
+
+    @property
+    def suspension_wanted(self) -> bool:
+        """The spec asks for it, or one goes on."""
+        return self.job.spec.suspend or self.suspending_since is not None
+
+    @property
+    def suspended_before(self) -> Condition | None:
+        """What status says of suspension; None: there never was one."""
+        conditions = self.stored.conditions if self.stored else []
+        return next((c for c in conditions if c.type == ConditionType.SUSPENDED), None)
+
+    @property
+    def resuming(self) -> bool:
+        """It was suspended and wants its pods again: those that are missing are not lost."""
+        before = self.suspended_before
+        return before is not None and before.status == "True" and not self.suspension_wanted
 
     @property
     def ledger(self) -> Ledger:

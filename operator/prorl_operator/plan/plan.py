@@ -18,6 +18,7 @@ from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.pods import PodPlan, deletions, plan_pods
 from prorl_operator.plan.situation import INVALID_SPEC, Situation, classify
 from prorl_operator.plan.status import derive_status
+from prorl_operator.plan.suspend import plan_suspension
 
 STUCK_AFTER = timedelta(seconds=20)
 """A scheduled pod without container for so long may be waiting for its Secret."""
@@ -27,6 +28,15 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
     """What one pass does for this job."""
     situation = classify(observed)
     status = derive_status(observed, situation, now)
+    if situation is Situation.SUSPENDING:
+        going = plan_suspension(observed, now)
+        return Plan(
+            actions=going.actions,
+            status=status,
+            events=tuple(transition_events(observed.stored, status)),
+            command=going.command,
+            requeue_after_s=going.requeue_after_s,
+        )
     pods = _pods_of(situation, observed, now)
     objects = tuple(_objects(observed, now)) if situation is Situation.ACTIVE else ()
     return Plan(

@@ -69,6 +69,8 @@ def _vanished(slot: Slot, observed: Observed) -> Decision:
 
 
 def _existed(slot: Slot, observed: Observed) -> bool:
+    if observed.resuming:
+        return False
     if slot == COORDINATOR:
         return observed.attempt > 0
     if observed.incarnations.get(slot, 0):

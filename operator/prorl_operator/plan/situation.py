@@ -19,6 +19,10 @@ class Situation(Enum):
     """It has just ended well."""
     FAILED = auto()
     """It has just failed for good."""
+    SUSPENDING = auto()
+    """Its pods are on their way out, in order."""
+    SUSPENDED = auto()
+    """It has no pods, and wants none."""
     ACTIVE = auto()
     """Its pods are kept as the spec wants them."""
 
@@ -28,8 +32,12 @@ def classify(observed: Observed) -> Situation:
     if is_finished(observed):
         return Situation.FINISHED
     pod = observed.coordinator
-    if pod is not None and pod.ended and classify_end(pod) is End.COMPLETE:
+    end = classify_end(pod) if pod is not None and pod.ended else None
+    if end is End.COMPLETE:
         return Situation.SUCCEEDED
+    # What else ends while the pods go is the suspension's doing: nothing is replaced or counted.
+    if observed.suspension_wanted and end is not End.FAIL_JOB:
+        return Situation.SUSPENDING if observed.pods else Situation.SUSPENDED
     return Situation.FAILED if find_job_failure(observed) else Situation.ACTIVE
 
 

@@ -7,7 +7,7 @@ from prorl_api.status import ConditionType, Phase, ProRLJobStatus, Roles, RoleSt
 from prorl_api.wire import Stage
 
 from prorl_operator.build import names
-from prorl_operator.build.config import replicas
+from prorl_operator.build.config import replicas, slots
 from prorl_operator.build.names import Slot
 from prorl_operator.plan import conditions
 from prorl_operator.plan.blockers import find_blocker
@@ -16,6 +16,7 @@ from prorl_operator.plan.failure import describe_end, find_job_failure, waiting_
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training, timestamp
 from prorl_operator.plan.situation import Situation
+from prorl_operator.plan.suspend import began_at
 
 
 def derive_status(observed: Observed, situation: Situation, now: datetime) -> ProRLJobStatus:
@@ -27,7 +28,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
     training = derive_training(observed, now)
     phase = derive_phase(observed, situation, training)
     ended = phase in (Phase.SUCCEEDED, Phase.FAILED)
-    roles = derive_roles(observed, ended=ended)
+    roles = derive_roles(observed, none_wanted=ended or phase is Phase.SUSPENDED)
     verdicts = _verdicts(observed, situation, training=training, phase=phase, roles=roles)
     stored, ledger, generation = observed.stored, observed.ledger, observed.job.metadata.generation
     return ProRLJobStatus(
@@ -37,6 +38,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         attempt=observed.attempt,
         restarts=ledger.restarts,
         restarts_counted=ledger.counted,
+        suspending_since=(began_at(observed, now) if situation is Situation.SUSPENDING else None),
         start_time=_start_time(observed),
         completion_time=_completion_time(observed, now) if ended else None,
         roles=roles,
@@ -48,11 +50,18 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
     )
 
 
+_PHASE_OF = {
+    Situation.SUCCEEDED: Phase.SUCCEEDED,
+    Situation.FAILED: Phase.FAILED,
+    Situation.SUSPENDING: Phase.SUSPENDING,
+    Situation.SUSPENDED: Phase.SUSPENDED,
+}
+
+
 def derive_phase(observed: Observed, situation: Situation, training: Training) -> Phase:
     """A summary for people; decisions never depend on it."""
-    ended = {Situation.SUCCEEDED: Phase.SUCCEEDED, Situation.FAILED: Phase.FAILED}
-    if situation in ended:
-        return ended[situation]
+    if situation in _PHASE_OF:
+        return _PHASE_OF[situation]
     pod = observed.coordinator
     if pod is None or not pod.running:
         return Phase.RECOVERING if _start_time(observed) else Phase.PENDING
@@ -74,13 +83,15 @@ def _silent_phase(observed: Observed) -> Phase:
     return Phase.RECOVERING if pod.incarnation > 1 else Phase.STARTING
 
 
-def derive_roles(observed: Observed, *, ended: bool) -> Roles:
-    """Pods per role; an ended job wants none."""
-    return Roles(**{role.value: _role_status(observed, role, ended=ended) for role in Role})
+def derive_roles(observed: Observed, *, none_wanted: bool) -> Roles:
+    """Pods per role; one that has ended or is suspended wants none."""
+    return Roles(
+        **{role.value: _role_status(observed, role, none_wanted=none_wanted) for role in Role}
+    )
 
 
-def _role_status(observed: Observed, role: Role, *, ended: bool) -> RoleStatus:
-    desired = 0 if ended else replicas(observed.job.spec, role)
+def _role_status(observed: Observed, role: Role, *, none_wanted: bool) -> RoleStatus:
+    desired = 0 if none_wanted else replicas(observed.job.spec, role)
     pods = [observed.newest(Slot(role=role, index=i)) for i in range(desired)]
     selector = names.role_selector_text(observed.job.metadata.name, role)
     return RoleStatus(
@@ -100,12 +111,15 @@ def _verdicts(
     roles: Roles,
 ) -> list[Verdict]:
     if situation is Situation.ACTIVE:
-        return [
+        active = [
             conditions.roles_ready(roles, find_blocker(observed)),
             conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
             conditions.checkpointed(training),
             conditions.degraded(roles, phase),
         ]
+        return [*active, *conditions.resumed(observed, _missing_pods(observed))]
+    if situation in (Situation.SUSPENDING, Situation.SUSPENDED):
+        return conditions.while_suspended(observed, phase, training)
     live = (ConditionType.ROLES_READY, ConditionType.PROGRESSING, ConditionType.DEGRADED)
     verdicts = [conditions.finished_verdicts(kind) for kind in live]
     verdicts.append(conditions.checkpointed(training))
@@ -114,6 +128,10 @@ def _verdicts(
     if ended and observed.job.spec.export is not None:
         verdicts.append(conditions.exported(training))
     return [*verdicts, conditions.completed(training) if ended else conditions.failed(failure)]  # type: ignore[arg-type]
+
+
+def _missing_pods(observed: Observed) -> int:
+    return sum(observed.newest(slot) is None for slot in slots(observed.job.spec))
 
 
 def _what_is_waited_for(observed: Observed) -> str:

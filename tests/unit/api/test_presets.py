@@ -116,7 +116,7 @@ def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
     assert spec_hash(Later.model_validate(body | {"added": 8})) != spec_hash(spec_of())
 
 
-MUTABLE = {"guard", "runPolicy", "export", "tracking", "rollout.replicas"}
+MUTABLE = {"suspend", "guard", "runPolicy", "export", "tracking", "rollout.replicas"}
 
 
 def test_what_may_not_change_and_what_is_no_part_of_the_hash_are_all_there_is() -> None:

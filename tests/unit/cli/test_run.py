@@ -248,6 +248,7 @@ def test_what_may_change_does_not_hinder_a_resume(tmp_path: Path) -> None:
         ("algorithm.steps=many", "spec.algorithm.steps"),
         ("rollout.minReplicas=3", "spec.rollout.minReplicas"),
         ("model.uri=pvc://claim/model", "spec.model.uri"),
+        ("suspend=true", "spec.suspend"),
         ("data.train[0]={name: a, domain: math, uri: pvc://c/x.jsonl}", "spec.data.train[0].uri"),
     ],
 )

@@ -18,7 +18,7 @@ from controller_builders import (
     make_pod_view,
 )
 from prorl_api.status import Progress
-from prorl_api.wire import StatusDocument
+from prorl_api.wire import Command, StatusDocument
 from prorl_operator.build.names import Slot
 from prorl_operator.errors import ApiError
 from prorl_operator.kube.apply import Applier
@@ -139,6 +139,7 @@ class Link:
     said: StatusDocument | None = None
     target: Target | None = None
     refusing: bool = False
+    command: Command | None = None
     forgotten: list[Key] = field(default_factory=list)
 
     def document(self, key: Key) -> StatusDocument | None:
@@ -149,6 +150,9 @@ class Link:
 
     def follow(self, key: Key, target: Target | None) -> None:
         self.target = target
+
+    def ask(self, key: Key, command: Command | None) -> None:
+        self.command = command
 
     def forget(self, key: Key) -> None:
         self.forgotten.append(key)

@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from controller_builders import UID, make_document
 from prorl_api.status import Progress
-from prorl_api.wire import StatusDocument
+from prorl_api.wire import Command, CommandKind, StatusDocument
 from prorl_operator.link.coordinator import LONGEST_DOCUMENT, CoordinatorLink, Target
 
 KEY = ("team", "q")
@@ -28,6 +28,7 @@ class ScriptedCoordinator:
     def __init__(self, *script: StatusDocument | web.Response | bytes) -> None:
         self.script = list(script)
         self.looks = 0
+        self.commands: list[Command] = []
         self.asked = asyncio.Condition()
         self.may_answer = asyncio.Event()
         self.may_answer.set()
@@ -44,6 +45,11 @@ class ScriptedCoordinator:
         text = answer if isinstance(answer, bytes) else answer.model_dump_json(by_alias=True)
         return web.Response(body=text)
 
+    async def obey(self, request: web.Request) -> web.Response:
+        assert request.headers["Authorization"] == "Bearer t"
+        self.commands.append(Command.model_validate_json(await request.read()))
+        return web.Response(status=503)
+
     async def was_asked(self, looks: int) -> None:
         """All answers before the last of these looks have been dealt with."""
         async with self.asked:
@@ -59,6 +65,7 @@ async def looking_at(coordinator: ScriptedCoordinator) -> AsyncIterator[tuple[An
     app = web.Application()
     app.router.add_get("/v1/status", coordinator.handle)
     app.router.add_get("/elsewhere", answer_later)
+    app.router.add_post("/v1/commands", coordinator.obey)
     runner = web.AppRunner(app, shutdown_timeout=0)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -155,3 +162,17 @@ async def test_an_answer_that_comes_after_the_job_is_forgotten_is_dropped() -> N
         await coordinator.was_asked(3)
         assert link.document(KEY) is None
         assert changes == [("team", "other")]
+
+
+async def test_a_command_is_repeated_until_it_is_taken_back_whatever_the_answer() -> None:
+    coordinator, command = ScriptedCoordinator(GOOD), Command(id="c", kind=CommandKind.STOP)
+    async with looking_at(coordinator) as (link, changes):
+        link.ask(KEY, command)
+        await coordinator.was_asked(4)
+        link.ask(KEY, None)
+        await coordinator.was_asked(coordinator.looks + 2)
+        said = len(coordinator.commands)
+        await coordinator.was_asked(coordinator.looks + 3)
+        assert said >= 2
+        assert coordinator.commands == [command] * said
+        assert changes == [KEY], "its document is read all the same"

@@ -192,7 +192,7 @@ def test_roles_count_the_newest_pod_of_every_wanted_slot() -> None:
         make_pod_view(Slot(role=Role.ROLLOUT, index=1), deletion_at=ago(-30)),
         make_pod_view(Slot(role=Role.ROLLOUT, index=7)),
     ]
-    roles = derive_roles(make_observed(*pods, job=job), ended=False)
+    roles = derive_roles(make_observed(*pods, job=job), none_wanted=False)
     selector = "prorl.dev/job=q,prorl.dev/role=rollout"
     assert roles.rollout == RoleStatus(desired=3, ready=1, selector=selector)
     assert roles.trainer == RoleStatus(desired=1, ready=1)
