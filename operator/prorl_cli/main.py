@@ -1,7 +1,10 @@
-"""`prorl`, also `kubectl prorl`: check a ProRLJob, count its needs, train it here, export it."""
+"""`prorl`, also `kubectl prorl`: ProRLJobs in files, on this machine and on a cluster."""
 
 import click
 
+from prorl_cli.cluster.change import resume, scale, suspend
+from prorl_cli.cluster.show import events, list_jobs, logs, status
+from prorl_cli.cluster.wait import wait
 from prorl_cli.export import export
 from prorl_cli.plan import plan
 from prorl_cli.run import run
@@ -14,10 +17,10 @@ def main() -> None:
     """Prolonged reinforcement learning of language models, as one ProRLJob."""
 
 
-main.add_command(validate)
-main.add_command(run)
-main.add_command(plan)
-main.add_command(export)
+for command in (validate, run, plan, export):
+    main.add_command(command)
+for command in (list_jobs, status, events, logs, wait, suspend, resume, scale):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

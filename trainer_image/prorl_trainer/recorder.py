@@ -19,6 +19,9 @@ from prorl_trainer.reference import next_interval_step
 
 log = logging.getLogger(__name__)
 
+LOGGED = ("reward_mean", "kl", "entropy", "kept_ratio", "response_tokens_mean", "step_seconds")
+"""Of every step; `prorl status` draws its curves from these lines."""
+
 
 def timestamp(unix_seconds: float) -> str:
     """RFC 3339 in UTC, as Kubernetes writes it."""
@@ -54,6 +57,8 @@ class Recorder:
         self._metrics.count("verifier_infra_errors", values["unjudged"])
         self._status.progress(self._progress(state, values))
         self._status.reference(self._reference(state))
+        told = (f"{name}={values[name]:.4g}" for name in LOGGED if name in values)
+        log.info("step=%d done %s", state.step, " ".join(told))
 
     def validation(self, state: RunState, values: dict[str, float]) -> None:
         """Held-out accuracy was measured."""

@@ -1,0 +1,127 @@
+"""`prorl` against a real API server: what it shows, asks for and waits for."""
+
+import json
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+from cluster.control_plane import ControlPlane
+from controller_cluster import JOBS, Api, Namespace
+from prorl_cli.main import main
+
+Prorl = Callable[..., Result]
+STATUS: dict[str, Any] = {
+    "phase": "Running",
+    "attempt": 2,
+    "restarts": 1,
+    "progress": {"step": 7, "totalSteps": 50, "rewardMean": 0.53125, "kl": 0.01},
+    "checkpoint": {
+        "lastStep": 5, "lastTime": "2026-01-01T00:00:00Z", "uri": "pvc://c/q", "sizeBytes": 9,
+    },
+    "reference": {"version": 3, "lastResetStep": 4, "lastReason": "Interval", "nextResetStep": 8},
+    "roles": {"rollout": {"desired": 2, "ready": 1, "failed": 1}},
+    "conditions": [
+        {
+            "type": "Degraded", "status": "True", "reason": "RolesReduced",
+            "message": "Training goes on: 1 of 2 rollout pods.", "observedGeneration": 1,
+            "lastTransitionTime": "2026-01-01T00:00:00Z",
+        }
+    ],
+}  # fmt: skip
+
+
+@pytest.fixture
+def space(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Namespace:
+    api, name = Api(plane=control_plane), f"cli-{abs(hash(request.node.name))}"
+    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+    return Namespace(api=api, name=name)
+
+
+@pytest.fixture
+def prorl(space: Namespace, monkeypatch: pytest.MonkeyPatch) -> Prorl:
+    monkeypatch.setenv("KUBECONFIG", str(space.api.plane.kubeconfig))
+    return lambda *words: CliRunner().invoke(main, [*words, "--namespace", space.name])
+
+
+def set_status(space: Namespace, **values: Any) -> None:
+    path = f"{JOBS.format(space.name)}/q/status"
+    space.api.merge(path, {"status": STATUS | values})
+
+
+def test_a_screen_has_everything_that_a_status_says(prorl: Prorl, space: Namespace) -> None:
+    space.create_job()
+    set_status(space)
+    shown = prorl("status", "q")
+    assert shown.exit_code == 0, shown.output
+    for said in ("Running", "7/50", "0.5312", "step 5, ", "version 3 since step 4 (Interval)",
+                 "next at 8", "RolesReduced: Training goes on: 1 of 2 rollout pods."):  # fmt: skip
+        assert said in shown.output
+    assert json.loads(prorl("status", "q", "-o", "json").stdout)["progress"]["step"] == 7
+
+
+def test_a_job_that_nobody_has_looked_at_yet_is_shown_all_the_same(
+    prorl: Prorl, space: Namespace
+) -> None:
+    assert "no ProRLJob in namespace" in prorl("list").output
+    space.create_job()
+    assert "not seen yet" in prorl("status", "q").output
+    assert prorl("list").output.split()[-10:-1] == [space.name, "q", *"-------"]
+    assert prorl("events", "q").output == ""
+
+
+def test_suspend_resume_and_scale_change_one_field_each(prorl: Prorl, space: Namespace) -> None:
+    space.create_job()
+    for words, spec in (
+        (("suspend", "q"), {"suspend": True}),
+        (("resume", "q"), {"suspend": False}),
+        (("scale", "q", "--rollout", "3"), {"suspend": False, "rollout": {"replicas": 3}}),
+    ):
+        assert prorl(*words).exit_code == 0
+        found = space.job()["spec"]
+        assert found["suspend"] is spec["suspend"]
+        assert found["rollout"]["replicas"] == spec.get("rollout", {"replicas": 1})["replicas"]
+
+
+@pytest.mark.parametrize("words", [("status", "x"), ("suspend", "x"), ("wait", "x")])
+def test_a_job_that_is_not_there_is_named_in_the_servers_words(
+    prorl: Prorl, words: tuple[str, ...]
+) -> None:
+    refused = prorl(*words)
+    assert refused.exit_code == 1
+    assert '"x" not found' in refused.output
+
+
+@pytest.mark.parametrize(
+    ("wanted", "phase", "code"),
+    [("Succeeded", "Succeeded", 0), ("Succeeded", "Failed", 1), ("Suspended", "Suspended", 0)],
+)
+def test_the_exit_code_of_wait_is_the_outcome(
+    prorl: Prorl, space: Namespace, wanted: str, phase: str, code: int
+) -> None:
+    space.create_job()
+    set_status(space)
+    later = threading.Timer(0.5, set_status, [space], {"phase": phase})
+    later.start()
+    ended = prorl("wait", "q", "--for", wanted, "--timeout", "60")
+    later.join()
+    assert (ended.exit_code, ended.output) == (code, f"q: {phase}\n")
+
+
+def test_waiting_ends(prorl: Prorl, space: Namespace) -> None:
+    space.create_job()
+    assert prorl("wait", "q", "--timeout", "1").exit_code == 124
+
+
+def test_a_pod_that_is_not_there_is_named(prorl: Prorl, space: Namespace) -> None:
+    space.create_job()
+    refused = prorl("logs", "q", "--role", "trainer", "--index", "1")
+    assert "q has no trainer pod 1" in refused.output
+
+
+def test_without_a_cluster_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KUBECONFIG", "/nowhere/config")
+    refused = CliRunner().invoke(main, ["list"])
+    assert refused.exit_code == 1
+    assert "no cluster" in refused.output
