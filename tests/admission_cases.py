@@ -96,6 +96,19 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "prompt-as-it-is": {"data": {"train": [dataset(chatTemplate="None")]}},
     "system-prompt": {"data": {"train": [dataset(systemPrompt="Think.")]}},
     "logic-with-stem": {"data": {"train": [dataset(uri="file:///x.jsonl", verifier="stem")]}},
+    "custom-verifier-of-a-gym": {"data": {"train": [dataset(verifier="own-1")]}},
+    "custom-verifier-with-meta": {
+        "data": {
+            "train": [
+                dataset(
+                    uri="file:///x.jsonl", verifier="own", columns={"meta": ["data_source", "b c"]}
+                )
+            ]
+        }
+    },
+    "remote-verifier": {
+        "verifier": {"remotes": [{"name": "judge", "url": "https://h.example:8443/v1?a=b"}]}
+    },
     "stem-with-instruction": {
         "data": {"train": [dataset(domain="stem", uri="file:///x.jsonl", verifier="instruction")]}
     },
@@ -347,7 +360,26 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
             }
         },
     ),
-    "verifier": ("spec.data.train[0].verifier", {"data": {"train": [dataset(verifier="llm")]}}),
+    "verifier": (
+        "spec.data.train[0].verifier",
+        {"data": {"train": [dataset(verifier="My_Judge")]}},
+    ),
+    "remote-with-an-own-name": (
+        "spec.verifier.remotes[0].name",
+        {"verifier": {"remotes": [{"name": "stem", "url": "http://h/"}]}},
+    ),
+    "remote-twice": (
+        "spec.verifier.remotes[1]",
+        {"verifier": {"remotes": [{"name": "a", "url": "http://h/"}] * 2}},
+    ),
+    "remote-with-a-password": (
+        "spec.verifier.remotes[0].url",
+        {"verifier": {"remotes": [{"name": "a", "url": "http://me:secret@h/"}]}},
+    ),
+    "meta-of-a-gym": (
+        "spec.data.train[0].layout",
+        {"data": {"train": [dataset(verifier="own", columns={"meta": ["a"]})]}},
+    ),
     "gym-verifier-for-a-file": (
         "spec.data.validation.sets[0].verifier",
         {

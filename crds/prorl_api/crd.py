@@ -92,7 +92,7 @@ def build_schema() -> Schema:
         _leave_to_preset(root, ["spec", *path.split(".")])
     _add_rules(root)
     _add_immutability(root)
-    for path in ("spec.data.train", "spec.data.validation.sets"):
+    for path in ("spec.data.train", "spec.data.validation.sets", "spec.verifier.remotes"):
         _node(root, path).update(_map_list("name"))
     _node(root, "status.conditions").update(_map_list("type"))
     _node(root, "status.conditions[]")["required"] = ["type", "status"]

@@ -12,6 +12,7 @@ from prorl_api.rule import Finding, Rule
 from prorl_api.rules_algorithm import ALGORITHM_RULES
 from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
+from prorl_api.rules_verifier import VERIFIER_RULES
 from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
 
 
@@ -59,6 +60,7 @@ RULES: tuple[Rule, ...] = (
     *ALGORITHM_RULES,
     *DATA_RULES,
     *LIFECYCLE_RULES,
+    *VERIFIER_RULES,
     Rule(
         path="spec.rollout",
         field="minReplicas",

@@ -31,7 +31,7 @@ def _verifier(dataset: DataSet) -> str | None:
     if _has_scheme(dataset, "gym"):
         scorable = dataset.verifier not in ROWS_ONLY
     elif dataset.verifier is not None:
-        scorable = dataset.verifier is not VerifierName.REASONING_GYM
+        scorable = dataset.verifier != VerifierName.REASONING_GYM
     else:
         scorable = dataset.domain is not Domain.LOGIC
     if scorable:
@@ -113,7 +113,8 @@ _SET_RULES = (
     _SetRule(
         field="layout",
         cel="!self.uri.startsWith('gym://') || (self.layout == 'prorl' && "
-        "!has(self.columns.prompt) && !has(self.columns.answer))",
+        "!has(self.columns.prompt) && !has(self.columns.answer) && "
+        "size(self.columns.meta) == 0)",
         say="'gym:// data has no columns; uri is ' + self.uri",
         meaning="gym:// data has no columns.",
         find=_columns,

@@ -23,6 +23,9 @@ ColumnPath = Annotated[str, StringConstraints(max_length=253, pattern=r"^[^.]+(\
 PassK = Annotated[int, Field(ge=1, le=256)]
 
 
+ColumnName = Annotated[str, StringConstraints(max_length=253, pattern=r"^[^.]+$")]
+
+
 class Domain(StrEnum):
     """The task domains that have a verifier."""
 
@@ -34,7 +37,7 @@ class Domain(StrEnum):
 
 
 class VerifierName(StrEnum):
-    """Which scorer of the verification service judges a completion."""
+    """The verifiers that every verification service has."""
 
     MATH_VERIFY = "math-verify"
     REASONING_GYM = "reasoning-gym"
@@ -78,6 +81,9 @@ class ColumnsSpec(ApiModel):
     answer: ColumnPath | None = None
     """What the verifier compares with (docs/verifiers.md); code and instruction take it as JSON
     text too."""
+    meta: Annotated[list[ColumnName], Field(max_length=32)] = []
+    """Columns that a custom verifier gets as `meta`, by their names: `[data_source, extra_info]`
+    for a reward function of verl."""
 
 
 class ModelSpec(ApiModel):
@@ -117,9 +123,11 @@ class DataSet(ApiModel):
     chat_template: ChatTemplate = ChatTemplate.AUTO
     """Auto: a text becomes the message of a user where the tokenizer has a chat template. None: it
     is continued as it is, and chats are refused."""
-    verifier: VerifierName | None = None
-    """The scorer. Default: `reasoning-gym` for `gym://` and logic, `math-verify` for math, the one
-    of the domain's name for the others. docs/verifiers.md says what each takes for an answer."""
+    verifier: DnsLabel | None = None
+    """`math-verify`, `reasoning-gym`, `stem`, `instruction`, `code`, one of spec.verifier.remotes,
+    or one that is installed in the image; a job whose verifiers do not have it ends with exit code
+    10. Default: `reasoning-gym` for `gym://` and logic, `math-verify` for math, the one of the
+    domain's name for the others. docs/verifiers.md says what each takes for an answer."""
     weight: Annotated[float, Field(gt=0, le=1000)] = 1.0
     """Share of the prompts, relative to the other sets."""
 

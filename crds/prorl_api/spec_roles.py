@@ -125,6 +125,17 @@ class RolloutSpec(ApiModel):
     pod: PodSpec = PodSpec(resources=Resources(cpu="1", memory="8Gi"))
 
 
+class RemoteVerifier(ApiModel):
+    """A verifier that runs elsewhere and is asked by HTTP. docs/verifiers.md has its documents."""
+
+    name: DnsLabel
+    """What `verifier` of a data set names; none of the names that every service has."""
+    url: Annotated[
+        str, StringConstraints(max_length=2048, pattern=r"^https?://[^/?#@\s]+([/?][^#\s]*)?$")
+    ]
+    """Each completion is a POST to it, from a verifier pod."""
+
+
 class VerifierSpec(ApiModel):
     """The verification service that judges completions."""
 
@@ -138,4 +149,11 @@ class VerifierSpec(ApiModel):
     runtime_class_name: DnsLabel | None = None
     """RuntimeClass of the verifier's pods, such as gVisor's or Kata's: another kernel between
     programs and the node. It must exist in the cluster."""
+    remotes: Annotated[list[RemoteVerifier], Field(max_length=16)] = []
+    """Custom verifiers behind a URL. Others are installed in the image and need no entry here."""
     pod: PodSpec = PodSpec(resources=Resources(cpu="250m", memory="2Gi"))
+
+    @property
+    def remote_flags(self) -> list[str]:
+        """What `python -m prorl_verifier` is told of the remotes."""
+        return [f"--remote={remote.name}={remote.url}" for remote in self.remotes]

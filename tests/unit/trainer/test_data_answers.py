@@ -37,6 +37,8 @@ FUNCTION = {"function": "add", "tests": [{"args": [1, {"a": None}], "expected": 
         ("code", {"tests": [{"input": "1", "output": 3}]}, False),
         ("code", {"function": "add", **PROGRAM}, False), ("code", {"function": "a b"}, False),
         ("code", {"tests": FUNCTION["tests"]}, False), ("code", "print(3)", False),
+        ("own", "[1]", True), ("own", {"a": [1, None]}, True), ("own", 0, True), ("own", "", True),
+        ("own", False, True), ("own", None, False), ("own", ["\ud800"], False),
         ("code", {"fn_name": "f", "inputs": ["1"], "outputs": ["1"]}, False),
         ("code", {"inputs": ["1", "2"], "outputs": ["1"]}, False),
         ("code", {**PROGRAM, "language": "c"}, False),

@@ -1,5 +1,6 @@
 """prorl_trainer.data: which rows are read, and which are refused with which words."""
 
+import datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,24 @@ def test_every_layout_gives_the_same_row(
     (row,) = read(write_rows(tmp_path / f"a.{suffix}", [record]), **fields)
     assert row.prompt == [{"role": "user", "content": "1 + 1"}]
     assert row.answer == "2"
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_the_columns_of_meta_come_with_the_row_and_no_others(suffix: str, tmp_path: Path) -> None:
+    path = write_rows(tmp_path / f"a.{suffix}", [VERL])
+    columns = {"meta": ["data_source", "extra_info"]}
+    (row,) = read(path, "own", layout="verl", columns=columns)
+    assert row.meta == {"data_source": "math", "extra_info": {"index": 0, "split": "train"}}
+    (plain,) = read(path, layout="verl")
+    assert plain.meta == {}
+    with pytest.raises(DataError, match="no column `extra_inf`; did you mean extra_info"):
+        read(path, "own", layout="verl", columns={"meta": ["extra_inf"]})
+
+
+def test_a_column_of_meta_that_cannot_be_sent_is_refused_by_name(tmp_path: Path) -> None:
+    path = write_rows(tmp_path / "a.parquet", [ROWS[0] | {"when": datetime.date(2026, 1, 1)}])
+    with pytest.raises(DataError, match=r"row 1, column `when`: .*2026.* must be a JSON value"):
+        read(path, "own", columns={"meta": ["when"]})
 
 
 @pytest.mark.parametrize(

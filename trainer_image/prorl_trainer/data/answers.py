@@ -24,7 +24,7 @@ Form = tuple[Callable[[Any], bool], str]
 
 def to_answer(verifier: str, value: Any) -> Any:
     """The answer as the verifier wants it. Raises ValueError saying what it must be."""
-    is_answer, must = FORMS.get(verifier, FORMS[VerifierName.MATH_VERIFY])
+    is_answer, must = FORMS.get(verifier, CUSTOM)
     if verifier in AS_JSON and isinstance(value, str):
         try:
             value = parse_json(value)
@@ -48,6 +48,13 @@ def _program_tests(value: Any) -> Any:
     if len(inputs) != len(outputs):
         return value
     return {"tests": [{"input": i, "output": o} for i, o in zip(inputs, outputs, strict=True)]}
+
+
+def to_meta(value: Any) -> Any:
+    """A column that a custom verifier gets. Raises ValueError saying what it must be."""
+    if not _is_json(value):
+        raise ValueError("must be a JSON value")
+    return value
 
 
 def _is_json(value: Any, depth: int = MAX_DEPTH) -> bool:
@@ -127,6 +134,9 @@ def _is_call_test(test: Any) -> bool:
         and isinstance(test["args"], list)
     )
 
+
+CUSTOM: Form = (lambda answer: answer is not None, "a JSON value other than null")
+"""What it means is known to the custom verifier only."""
 
 FORMS: dict[str, Form] = {
     VerifierName.MATH_VERIFY: (_is_math, "a non-empty text or a finite number"),

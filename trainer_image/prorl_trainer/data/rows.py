@@ -7,7 +7,7 @@ from typing import Any
 
 from prorl_api.spec_model import DataSet, Layout
 
-from prorl_trainer.data.answers import to_answer
+from prorl_trainer.data.answers import to_answer, to_meta
 from prorl_trainer.data.files import read_records
 from prorl_trainer.data.prompt import PromptLike, to_prompt
 from prorl_trainer.errors import DataError, close_matches
@@ -55,11 +55,11 @@ def read_files(dataset: DataSet, verifier: str, paths: Sequence[Path]) -> Rows:
 
     What an answer may be depends on who judges it."""
     columns = columns_of(dataset)
-    tops = list(dict.fromkeys(column.split(".")[0] for column in columns))
+    tops = [*(column.split(".")[0] for column in columns), *dataset.columns.meta]
     rows: list[Row] = []
     places: list[tuple[Path, int]] = []
     for path in paths:
-        for number, record in read_records(dataset.name, path, tops):
+        for number, record in read_records(dataset.name, path, list(dict.fromkeys(tops))):
             where = f"Dataset {dataset.name}: {path} row {number}"
             rows.append(_row(where, record, columns, dataset, verifier))
             places.append((path, number))
@@ -83,9 +83,14 @@ def _row(where: str, record: Any, columns: tuple[str, str], dataset: DataSet, ve
         column, value = columns[0], prompt
         shaped = to_prompt(dataset, value)
         column, value = columns[1], answer
-        return Row(prompt=shaped, answer=to_answer(verifier, value))
+        answer = to_answer(verifier, value)
+        meta = {}
+        for column in dataset.columns.meta:
+            value = _at(where, record, column)
+            meta[column] = to_meta(value)
     except ValueError as error:
         raise DataError(f"{where}, column `{column}`: {_excerpt(value)} {error}.") from error
+    return Row(prompt=shaped, answer=answer, meta=meta)
 
 
 def _at(where: str, record: Any, column: str) -> Any:
