@@ -49,7 +49,7 @@ class LocalVerifier:
             "--workers", workers, "--code-workers", workers,
             "--timeout-seconds", str(self._spec.timeout_seconds),
             "--minimum-isolation", self._spec.minimum_isolation,
-            "--token-file", str(self._token_file), "--until-stdin-closes",
+            "--token-file", str(self._token_file), "--until-stdin-closes", *self._spec.remote_flags,
         ]  # fmt: skip
         with storage_errors(self._log_file), self._log_file.open("ab") as output:
             # Its own session: a Ctrl-C must not end it before the last batch is judged. The end of

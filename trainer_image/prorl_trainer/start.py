@@ -30,6 +30,7 @@ from prorl_trainer.rollout.backend import Backend, choose_backend, wire_dtype
 from prorl_trainer.rollout.pool import EnginePool
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.verify.client import VerifierClient
+from prorl_trainer.verify.known import check_verifiers
 
 if TYPE_CHECKING:
     from prorl_trainer.desk import Desk
@@ -40,7 +41,9 @@ LIBRARIES = ("torch", "transformers", "ray")
 
 
 async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
-    """The client; in local mode with a service of its own. What must be closed is appended."""
+    """The client; in local mode with a service of its own. What must be closed is appended.
+
+    Raises ConfigError for a verifier that the service does not have."""
     url = context.verifier_url
     if url is None:
         service = LocalVerifier(
@@ -51,6 +54,7 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
         closing.append(service)
         await service.start()
         url = service.url
+    await check_verifiers(context.job.spec, url, context.verifier_token)
     limit_s = context.job.spec.verifier.timeout_seconds
     client = VerifierClient(url, context.verifier_token, limit_s=limit_s)
     closing.insert(0, client)

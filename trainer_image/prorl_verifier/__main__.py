@@ -11,9 +11,11 @@ from typing import NoReturn
 
 from aiohttp import web
 
+from prorl_verifier import plugins
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import Crew, WorkerPool
-from prorl_verifier.pools import Pools, code_crew
+from prorl_verifier.pools import Judge, Pools, code_crew, plugin_crew
+from prorl_verifier.remote import Remote, RemotePool
 from prorl_verifier.sandbox import confine, detect
 from prorl_verifier.sandbox.levels import WORDS, Isolation
 from prorl_verifier.service import Service
@@ -39,6 +41,10 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--timeout-seconds", type=float, default=10.0, help="limit of one verdict")
     parser.add_argument("--max-queue", type=int, default=100_000, help="items that may wait")
+    parser.add_argument(
+        "--remote", type=_remote, action="append", default=[], metavar="NAME=URL",
+        help="a verifier that is asked by HTTP",
+    )  # fmt: skip
     parser.add_argument("--token-file", type=Path, help="file with the bearer token")
     parser.add_argument(
         "--until-stdin-closes", action="store_true", help="end when the starting process does"
@@ -49,14 +55,37 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _remote(text: str) -> Remote:
+    name, _, url = text.partition("=")
+    if not name or not url.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is not NAME=URL of http or https")
+    return Remote(name=name, url=url)
+
+
+def _custom(arguments: argparse.Namespace, metrics: Metrics) -> dict[str, Judge]:
+    """Custom verifiers by their names."""
+    timeout_s, max_queue = arguments.timeout_seconds, arguments.max_queue
+    found: dict[str, Judge] = {}
+    if points := plugins.installed():
+        crew = plugin_crew(workers=arguments.workers, timeout_s=timeout_s)
+        pool = WorkerPool(crew, max_queue=max_queue, metrics=metrics)
+        found |= {point.name: pool for point in points}
+    for remote in arguments.remote:
+        found[remote.name] = RemotePool(
+            remote, timeout_s=timeout_s, max_queue=max_queue, metrics=metrics
+        )
+    return found
+
+
 def _pools(arguments: argparse.Namespace, metrics: Metrics, isolation: Isolation) -> Pools:
     timeout_s, max_queue = arguments.timeout_seconds, arguments.max_queue
     crew = Crew(workers=arguments.workers, timeout_s=timeout_s)
     scorers = WorkerPool(crew, max_queue=max_queue, metrics=metrics)
-    if isolation is Isolation.NONE:
-        return Pools(scorers, None)
-    crew = code_crew(isolation, workers=arguments.code_workers, timeout_s=timeout_s)
-    return Pools(scorers, WorkerPool(crew, max_queue=max_queue, metrics=metrics))
+    code = None
+    if isolation is not Isolation.NONE:
+        crew = code_crew(isolation, workers=arguments.code_workers, timeout_s=timeout_s)
+        code = WorkerPool(crew, max_queue=max_queue, metrics=metrics)
+    return Pools(scorers, code, _custom(arguments, metrics))
 
 
 async def _run(arguments: argparse.Namespace, token: str | None, isolation: Isolation) -> None:
@@ -84,8 +113,8 @@ async def _run(arguments: argparse.Namespace, token: str | None, isolation: Isol
 
         loop.add_reader(sys.stdin, stdin_closed)
     log.info(
-        "serving on %s:%d, workers=%d isolation=%s",
-        arguments.host, arguments.port, arguments.workers, isolation.word,
+        "serving on %s:%d, workers=%d isolation=%s verifiers=%s",
+        arguments.host, arguments.port, arguments.workers, isolation.word, ",".join(pools.names),
     )  # fmt: skip
     await stop.wait()
     log.info("stopping: finishing accepted batches")
@@ -107,7 +136,8 @@ def _isolation(minimum: Isolation) -> Isolation:
 
 
 def main() -> None:
-    """Exits with 0 after a drain, 10 where programs cannot be confined, 20 for a missing token."""
+    """Exits with 0 after a drain, 10 where programs cannot be confined or a verifier's name is not
+    its own, 20 for a missing token."""
     arguments = build_parser().parse_args()
     confine.hide()
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
@@ -122,6 +152,9 @@ def main() -> None:
                 "--token-file: must name a file with a token (or use --insecure-no-token)",
                 UNAUTHORIZED,
             )
+    wrong = plugins.wrong_names(plugins.installed(), [remote.name for remote in arguments.remote])
+    if wrong:
+        _refuse("\n".join(wrong), CONFIG)
     isolation = _isolation(Isolation[arguments.minimum_isolation.upper()])
     asyncio.run(_run(arguments, token, isolation))
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from prorl_verifier.metrics import Metrics
+from prorl_verifier.processes import kill_descendants
 from prorl_verifier.wire import (
     FAIL,
     INFRA_ERROR,
@@ -207,6 +208,7 @@ async def _spawn(command: tuple[str, ...]) -> asyncio.subprocess.Process:
 
 async def kill_group(process: asyncio.subprocess.Process) -> None:
     """SIGKILLs the worker and everything it has started."""
+    kill_descendants(process.pid)
     try:
         os.killpg(process.pid, signal.SIGKILL)
     except ProcessLookupError:

@@ -1,11 +1,13 @@
-"""Which workers judge what: scorers of ours in one pool, model-written programs in another."""
+"""Who judges what: scorers of ours, model-written programs, and custom verifiers, apart."""
 
 import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Protocol
 
 from prorl_verifier.pool import MEMORY_WORDS, Crew, WorkerPool
 from prorl_verifier.sandbox.budget import patience_s
 from prorl_verifier.sandbox.levels import Isolation
-from prorl_verifier.wire import INFRA_ERROR, Item, Verdict
+from prorl_verifier.wire import INFRA_ERROR, VERIFIERS, Item, Verdict
 
 CODE = "code"
 SLACK_S = 30.0
@@ -23,47 +25,81 @@ def code_crew(isolation: Isolation, *, workers: int, timeout_s: float) -> Crew:
     )
 
 
-class Pools:
-    """A pool for `code` (None where no program may be run) and one for all else."""
+def plugin_crew(*, workers: int, timeout_s: float) -> Crew:
+    """Workers for the custom verifiers that are installed."""
+    words = ("prorl_verifier.plugin_worker", *MEMORY_WORDS)
+    return Crew(workers=workers, timeout_s=timeout_s, command=words)
 
-    def __init__(self, scorers: WorkerPool, code: WorkerPool | None) -> None:
-        self._scorers = scorers
-        self._code = code
-        self._all = [pool for pool in (scorers, code) if pool is not None]
+
+class Judge(Protocol):
+    """A WorkerPool, or what judges as one does."""
+
+    def open(self) -> None:
+        """Begins in the background."""
+
+    async def close(self) -> None:
+        """Ends at once."""
+
+    def check_room(self, num_items: int) -> None:
+        """Raises QueueFullError if so many more may not wait."""
+
+    async def verify(self, items: list[Item]) -> list[Verdict]:
+        """One verdict per item, in order."""
+
+
+class Pools:
+    """A pool for `code` (None where no program may be run), one for the other verifiers of this
+    service, and `custom` ones by the names of what they judge."""
+
+    def __init__(
+        self,
+        scorers: WorkerPool,
+        code: WorkerPool | None,
+        custom: Mapping[str, Judge] | None = None,
+    ) -> None:
+        self._own = [pool for pool in (scorers, code) if pool is not None]
+        self._judges: dict[str, Judge | None] = dict.fromkeys(VERIFIERS, scorers)
+        self._judges |= {CODE: code, **(custom or {})}
+        self._all: list[Judge] = _distinct(self._judges.values())
+
+    @property
+    def names(self) -> list[str]:
+        """The verifiers that items may name."""
+        return sorted(self._judges)
 
     @property
     def ready(self) -> bool:
-        """Every pool has a worker."""
-        return all(pool.ready for pool in self._all)
+        """Every pool of this service has a worker; a custom verifier cannot hold them up."""
+        return all(pool.ready for pool in self._own)
 
     def open(self) -> None:
         """Starts the workers in the background."""
-        for pool in self._all:
-            pool.open()
+        for judge in self._all:
+            judge.open()
 
     async def close(self) -> None:
         """Kills the workers."""
-        await asyncio.gather(*(pool.close() for pool in self._all))
+        await asyncio.gather(*(judge.close() for judge in self._all))
 
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
-        code = [item for item in items if item.verifier == CODE]
-        rest = [item for item in items if item.verifier != CODE]
-        for pool, part in ((self._scorers, rest), (self._code, code)):
-            if pool is not None:
-                pool.check_room(len(part))
-        parts = await asyncio.gather(self._verify_code(code), self._scorers.verify(rest))
-        of = {verdict.id: verdict for part in parts for verdict in part}
-        return [of[item.id] for item in items]
+        parts = {judge: self._part(judge, items) for judge in self._all}
+        for judge, part in parts.items():
+            judge.check_room(len(part))
+        found = await asyncio.gather(*(judge.verify(part) for judge, part in parts.items()))
+        of = {verdict.id: verdict for verdicts in found for verdict in verdicts}
+        return [of.get(item.id) or self._unjudged(item) for item in items]
 
-    async def _verify_code(self, items: list[Item]) -> list[Verdict]:
-        if self._code is None:
-            return [_not_run(item) for item in items]
-        return await self._code.verify(items)
+    def _part(self, judge: Judge, items: list[Item]) -> list[Item]:
+        return [item for item in items if self._judges.get(item.verifier) is judge]
+
+    def _unjudged(self, item: Item) -> Verdict:
+        reason = "isolation none: programs are not run on this node"
+        if item.verifier not in self._judges:
+            has = ", ".join(self.names)
+            reason = f"unknown verifier {item.verifier!r}; this service has: {has}"
+        return Verdict(id=item.id, outcome=INFRA_ERROR, score=None, reason=reason, seconds=0.0)
 
 
-def _not_run(item: Item) -> Verdict:
-    return Verdict(
-        id=item.id, outcome=INFRA_ERROR, score=None, seconds=0.0,
-        reason="isolation none: programs are not run on this node",
-    )  # fmt: skip
+def _distinct(judges: Iterable[Judge | None]) -> list[Judge]:
+    return list(dict.fromkeys(judge for judge in judges if judge is not None))

@@ -1,4 +1,4 @@
-"""The HTTP service: POST /v1/verify, /healthz, /readyz, /metrics."""
+"""The HTTP service: POST /v1/verify, GET /v1/verifiers, /healthz, /readyz, /metrics."""
 
 import hmac
 from dataclasses import asdict
@@ -34,6 +34,7 @@ class Service:
         """The application; without a token everyone may ask."""
         app = web.Application(client_max_size=MAX_BODY_BYTES)
         app.router.add_post("/v1/verify", self._verify)
+        app.router.add_get("/v1/verifiers", self._verifiers)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._get_metrics)
@@ -54,6 +55,11 @@ class Service:
         return web.json_response(
             {"version": __version__, "verdicts": [asdict(verdict) for verdict in verdicts]}
         )
+
+    async def _verifiers(self, request: web.Request) -> web.Response:
+        if not self._authorized(request):
+            return _error(401, "Authorization: the bearer token is wrong")
+        return web.json_response({"verifiers": self._pools.names})
 
     def _authorized(self, request: web.Request) -> bool:
         if self._token is None:

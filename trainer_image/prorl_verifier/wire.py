@@ -7,8 +7,10 @@ from typing import Any
 MAX_ITEMS = 4096
 MAX_COMPLETION_CHARACTERS = 1_000_000
 MAX_ID_CHARACTERS = 128
+MAX_NAME_CHARACTERS = 63
 PASS, FAIL, INFRA_ERROR = "pass", "fail", "infra-error"
 VERIFIERS = ("math-verify", "reasoning-gym", "stem", "instruction", "code")
+"""Those of this service itself; custom ones have other names."""
 
 
 class BatchError(ValueError):
@@ -74,9 +76,10 @@ def _item(where: str, item: Any) -> Item:
     identifier, completion = item.get("id"), item.get("completion")
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= MAX_ID_CHARACTERS:
         raise BatchError(f"{where}.id: must be a text of 1 to {MAX_ID_CHARACTERS} characters")
-    if item.get("verifier") not in VERIFIERS:
+    verifier = item.get("verifier")
+    if not isinstance(verifier, str) or not 1 <= len(verifier) <= MAX_NAME_CHARACTERS:
         raise BatchError(
-            f"{where}.verifier: {item.get('verifier')!r}, must be one of {', '.join(VERIFIERS)}"
+            f"{where}.verifier: must be a text of 1 to {MAX_NAME_CHARACTERS} characters"
         )
     if not isinstance(completion, str):
         raise BatchError(f"{where}.completion: must be a text")
@@ -87,7 +90,7 @@ def _item(where: str, item: Any) -> Item:
         raise BatchError(f"{where}.meta: must be an object")
     return Item(
         id=identifier,
-        verifier=item["verifier"],
+        verifier=verifier,
         completion=completion,
         answer=item["answer"],
         meta=meta,

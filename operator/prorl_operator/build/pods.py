@@ -115,7 +115,7 @@ def _command(job: ProRLJob, role: Role) -> list[str]:
         "--token-file": runtime.VERIFIER_TOKEN_FILE,
     }
     words = [str(word) for pair in flags.items() for word in pair]
-    return [*runtime.VERIFIER_COMMAND, *words]
+    return [*runtime.VERIFIER_COMMAND, *words, *job.spec.verifier.remote_flags]
 
 
 def _resources(job: ProRLJob, role: Role) -> Manifest:

@@ -30,6 +30,32 @@ async def test_where_programs_are_not_run_code_is_an_infra_error() -> None:
     assert verdict.reason.startswith("isolation none")
 
 
+async def test_a_verifier_that_is_not_there_is_an_infra_error_of_its_item_alone() -> None:
+    metrics = Metrics()
+    own = make_pool(metrics, 10)
+    pools = Pools(own, None, {"letters": make_pool(metrics, 10)})
+    assert pools.names == [
+        "code", "instruction", "letters", "math-verify", "reasoning-gym", "stem",
+    ]  # fmt: skip
+    (verdict,) = await pools.verify([make_item("a", "lettres")])
+    assert (verdict.id, verdict.outcome, verdict.score) == ("a", INFRA_ERROR, None)
+    assert verdict.reason == (
+        "unknown verifier 'lettres'; this service has: code, instruction, letters, math-verify, "
+        "reasoning-gym, stem"
+    )
+
+
+async def test_what_is_asked_of_a_custom_verifier_waits_in_its_own_pool() -> None:
+    metrics, custom = Metrics(), Metrics()
+    pools = Pools(make_pool(metrics, 10), None, {"letters": make_pool(custom, 10)})
+    items = [make_item("a", "stem"), make_item("b", "letters"), make_item("c", "letters")]
+    asked = asyncio.create_task(pools.verify(items))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert (waiting(metrics), waiting(custom)) == (1, 2)
+    asked.cancel()
+
+
 async def test_a_batch_for_which_one_pool_has_no_room_is_accepted_by_none() -> None:
     metrics = Metrics()
     for sizes in ((10, 0), (0, 10)):
@@ -42,7 +68,7 @@ async def test_a_batch_for_which_one_pool_has_no_room_is_accepted_by_none() -> N
 async def test_what_waits_in_both_pools_is_counted() -> None:
     metrics = Metrics()
     pools = Pools(make_pool(metrics, 10), make_pool(metrics, 10))
-    items = [make_item("a", "stem"), make_item("b", "code"), make_item("c", "logic")]
+    items = [make_item("a", "stem"), make_item("b", "code"), make_item("c", "reasoning-gym")]
     asked = asyncio.create_task(pools.verify(items))
     await asyncio.sleep(0)
     await asyncio.sleep(0)

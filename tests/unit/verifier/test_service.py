@@ -39,6 +39,14 @@ async def test_a_token_of_any_bytes_is_refused_not_an_error(client: TestClient) 
     writer.close()
 
 
+async def test_who_may_ask_is_told_the_verifiers(client: TestClient) -> None:
+    async with client.get("/v1/verifiers") as answer:
+        assert answer.status == 401
+    async with client.get("/v1/verifiers", headers=RIGHT) as answer:
+        found = await answer.json()
+    assert found == {"verifiers": ["code", "instruction", "math-verify", "reasoning-gym", "stem"]}
+
+
 ITEM = b'{"id": "a", "verifier": "math-verify", "completion": "1", "answer": "1"}'
 
 
@@ -51,6 +59,11 @@ ITEM = b'{"id": "a", "verifier": "math-verify", "completion": "1", "answer": "1"
         (b'{"items": [{"answer": NaN}]}', 400, "body: not JSON: NaN"),
         (b"[]", 400, "items: must be a list"),
         (b'{"items": [1]}', 400, "items[0]: must be an object"),
+        (
+            b'{"items": [%s]}' % ITEM.replace(b"math-verify", b"a" * 64),
+            400,
+            "items[0].verifier: must be a text of 1 to 63 characters",
+        ),
         (b'{"items": [%s, %s]}' % (ITEM, ITEM), 400, "items[1].id: 'a' occurs twice"),
         (
             b'{"items": [%s]}' % b",".join(ITEM.replace(b'"a"', b'"%d"' % i) for i in range(3)),

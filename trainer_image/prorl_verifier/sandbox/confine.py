@@ -15,6 +15,7 @@ from prorl_verifier.sandbox.syscalls import filter_program
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 4, 22, 38
+_PR_SET_CHILD_SUBREAPER = 36
 _SECCOMP_MODE_FILTER = 2
 _SIGKILL = 9
 _CAPSET = 126
@@ -44,6 +45,11 @@ def hide() -> None:
 def end_with_parent() -> None:
     """SIGKILL for this process when the one that started it ends."""
     _prctl("end with the parent", _PR_SET_PDEATHSIG, _SIGKILL)
+
+
+def adopt_orphans() -> None:
+    """Whatever this process's descendants leave behind becomes its child."""
+    _prctl("adopt orphans", _PR_SET_CHILD_SUBREAPER, 1)
 
 
 def enclose(level: Isolation) -> None:

@@ -1,0 +1,114 @@
+"""Custom verifiers that are installed: their names for the service, they themselves for a worker.
+
+The service never imports one: whatever it does then, it does in a process that can be killed.
+"""
+
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from importlib.metadata import EntryPoint, entry_points
+from numbers import Real
+from typing import Any
+
+from prorl_verifier import processes
+from prorl_verifier.errors import BadItemError
+from prorl_verifier.plugin import Verdict, Verify
+from prorl_verifier.wire import VERIFIERS
+
+log = logging.getLogger(__name__)
+
+GROUP = "prorl.verifiers"
+NAME_PATTERN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""Of the names that spec.data.train[].verifier takes."""
+MAX_REASON_CHARACTERS = 500
+
+Score = Callable[[str, Any, dict[str, Any]], tuple[float, str]]
+
+
+def installed() -> list[EntryPoint]:
+    """What is installed, in order of names; nothing is imported."""
+    return sorted(entry_points(group=GROUP), key=lambda point: (point.name, point.value))
+
+
+def wrong_names(points: Iterable[EntryPoint], remotes: Iterable[str]) -> list[str]:
+    """A sentence for each name that no job can use, or that would stand for two verifiers."""
+    wanted = [(f"--remote {name}", name) for name in remotes]
+    wanted += [(f"{GROUP}: {point.name} = {point.value}", point.name) for point in points]
+    owners = dict.fromkeys(VERIFIERS, "this service itself")
+    wrong = []
+    for source, name in wanted:
+        if not re.fullmatch(NAME_PATTERN, name):
+            wrong.append(f"{source}: the name must match {NAME_PATTERN}")
+        elif name in owners:
+            wrong.append(f"{source}: the name belongs to {owners[name]}")
+        owners.setdefault(name, source)
+    return wrong
+
+
+def scorers(points: Iterable[EntryPoint]) -> dict[str, Score]:
+    """Imports them, for a worker. One that cannot be imported says so with every item."""
+    return {point.name: _import(point) for point in points}
+
+
+def _import(point: EntryPoint) -> Score:
+    try:
+        verify = point.load()
+        if not callable(verify):
+            raise TypeError(f"{point.value} is {type(verify).__name__}, must be a function")
+    except (Exception, SystemExit) as error:
+        broken = f"verifier {point.name} cannot be imported: {_named(error)}"
+        log.exception("%s: no completion can be judged by it", broken)
+        return _refuse(broken)
+    return _guard(point.name, verify)
+
+
+def _refuse(text: str) -> Score:
+    def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
+        raise BadItemError(text)
+
+    return score
+
+
+def _guard(name: str, verify: Verify) -> Score:
+    """What it raises or returns can never look like a verdict, and what it starts is ended.
+
+    Too deep a recursion and too little memory are left to the worker, as of any scorer."""
+
+    def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
+        mine = os.getpid()
+        try:
+            return _checked(name, verify(completion, answer, meta))
+        except (BadItemError, RecursionError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            log.exception("verifier %s raised", name)
+            raise BadItemError(f"verifier {name} raised {_named(error)}") from error
+        finally:
+            if os.getpid() != mine:
+                os._exit(0)  # a fork that came back: there is one verdict only
+            processes.end_children()
+
+    return score
+
+
+def _checked(name: str, verdict: Any) -> tuple[float, str]:
+    if not isinstance(verdict, Verdict):
+        found = f"{_short(verdict)}, must return prorl_verifier.plugin.Verdict"
+        raise BadItemError(f"verifier {name} returned {found}")
+    score, reason = verdict.score, verdict.reason
+    if isinstance(score, bool) or not isinstance(score, Real):
+        raise BadItemError(f"verifier {name} gave score {_short(score)}, must be a number")
+    if not 0 <= score <= 1:  # NaN is neither
+        raise BadItemError(f"verifier {name} gave score {_short(score)}, must be from 0 to 1")
+    if not isinstance(reason, str):
+        raise BadItemError(f"verifier {name} gave reason {_short(reason)}, must be a text")
+    return float(score), reason[:MAX_REASON_CHARACTERS]
+
+
+def _named(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"[:MAX_REASON_CHARACTERS]
+
+
+def _short(value: Any) -> str:
+    return repr(value)[:60]
