@@ -16,7 +16,7 @@ from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.pods import build_pod
 
 ROOT = Path(__file__).parents[3] / "examples"
-EXAMPLES = sorted(ROOT.glob("*.yaml"))
+EXAMPLES = sorted(ROOT.rglob("*.yaml"))
 REAL = ROOT / "prorl-v2-1.5b.yaml"
 
 
