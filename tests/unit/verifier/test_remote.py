@@ -1,15 +1,24 @@
 """Remote verifiers: a real HTTP server that answers well, and in every way that is not well."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
-from prorl_verifier.remote import MAX_CONCURRENT, Remote, RemotePool
+from prorl_verifier.remote import (
+    MAX_CONCURRENT,
+    Remote,
+    RemoteError,
+    RemotePool,
+    parse_answer,
+)
 from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item
 
 LIMIT_S = 2.0
@@ -153,3 +162,18 @@ async def test_no_more_is_asked_at_once_than_allowed(judge: tuple[Judge, RemoteP
 async def test_more_items_than_may_wait_are_refused() -> None:
     with pytest.raises(QueueFullError, match="0 items wait, at most 2"):
         await make_pool("http://127.0.0.1:1/", max_queue=2).verify(make_items("a", "b", "c"))
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.text() | st.lists(st.none())
+ANSWERS = st.fixed_dictionaries({}, optional={"score": VALUES, "reason": VALUES}) | VALUES
+
+
+@settings(max_examples=200)
+@given(st.binary() | st.builds(lambda value: json.dumps(value).encode(), ANSWERS))
+def test_whatever_comes_is_a_score_from_0_to_1_or_an_error_of_ours(body: bytes) -> None:
+    try:
+        score, reason = parse_answer(body)
+    except RemoteError:
+        return
+    assert 0.0 <= score <= 1.0
+    assert isinstance(reason, str)
