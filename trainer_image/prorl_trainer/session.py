@@ -66,7 +66,7 @@ class Session:
         """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
         desk, spec, status = self._desk, self._spec, self._status
         self._verifier = asyncio.create_task(start.verifier(desk.context, self._closing))
-        cache = start.data_cache(desk.context, self._report)
+        cache = start.data_cache(desk.context, self._report, self._verifier)
         model_dir, tokenizer = await start.model(desk.context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(desk.context.job, prompts)

@@ -61,9 +61,19 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
     return client
 
 
-def data_cache(context: Context, progress: Callable[[str], None]) -> DataCache:
-    """Where downloaded data is kept: a later start reads the same rows, with or without network."""
-    return DataCache(context.directory / "data", progress)
+def data_cache(
+    context: Context, progress: Callable[[str], None], verifier: "asyncio.Task[VerifierClient]"
+) -> DataCache:
+    """Where downloaded data is kept: a later start reads the same rows, with or without network.
+
+    A verifier that has failed ends what reports to the cache: it need not be finished first."""
+
+    def report(text: str) -> None:
+        if verifier.done():
+            verifier.result()
+        progress(text)
+
+    return DataCache(context.directory / "data", report)
 
 
 async def model(context: Context, cache: DataCache) -> tuple[Path, Any]:

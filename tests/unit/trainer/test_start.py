@@ -1,6 +1,8 @@
 """How the parts of a session are made."""
 
+import asyncio
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prorl_api.job import ProRLJobSpec
@@ -10,8 +12,8 @@ from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
-from prorl_trainer.errors import CheckpointError
-from prorl_trainer.start import resume_of, same_run
+from prorl_trainer.errors import CheckpointError, ConfigError
+from prorl_trainer.start import data_cache, resume_of, same_run
 
 TRAIN = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 
@@ -44,6 +46,22 @@ def test_a_job_that_starts_afresh_resumes_when_its_coordinator_is_replaced(
     attempt: int | None, resume: Resume, expected: Resume
 ) -> None:
     assert resume_of(make_context(attempt=attempt, resume=resume)) is expected
+
+
+async def test_a_verifier_that_has_failed_ends_the_preparation_of_data_and_model() -> None:
+    found: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    async def verifier() -> Any:
+        return await found
+
+    task, said = asyncio.create_task(verifier()), []
+    cache = data_cache(make_context(attempt=1, resume=Resume.NONE), said.append, task)
+    cache.progress("Downloading")
+    found.set_exception(ConfigError("Data set sums: no such verifier"))
+    await asyncio.wait({task})
+    with pytest.raises(ConfigError, match="no such verifier"):
+        cache.progress("Warming up")
+    assert said == ["Downloading"]
 
 
 def make_state(*, step: int = 0, spec: str = "h", **fingerprints: str) -> RunState:
