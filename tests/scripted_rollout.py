@@ -11,7 +11,15 @@ from prorl_trainer.ahead import Collector
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler
 from prorl_trainer.collected import Collected
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Group, Prompt, Verdict
+from prorl_trainer.types import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    Group,
+    OnCompletion,
+    Prompt,
+    Verdict,
+)
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 TOKENS = 8
@@ -46,6 +54,10 @@ def ordinal_of(request: GenerationRequest) -> int:
     return int(request.request_id.split("-")[2])
 
 
+def sample_of(completion: Completion) -> int:
+    return int(completion.request_id.split("-")[3])
+
+
 def chance(*parts: object) -> float:
     """In [0, 1), a function of its arguments."""
     digest = hashlib.sha256(repr(parts).encode()).digest()
@@ -55,7 +67,7 @@ def chance(*parts: object) -> float:
 @dataclass
 class World:
     """Prompts, engines and verifier. `seconds` of a request may depend on it; `has_signal` of a
-    group on its prompt and on the version that wrote its last token."""
+    completion on its prompt and on the version that wrote its last token."""
 
     seconds: Callable[[GenerationRequest], float] = lambda _: 0.0
     has_signal: Callable[[int, int], bool] = lambda _ordinal, _version: True
@@ -83,13 +95,15 @@ class World:
     def validation(self) -> Sequence[Prompt]:
         return []
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
         self.drawn.append(ordinal_of(requests[0]))
         if self.failing is not None:
             raise self.failing
-        return list(await asyncio.gather(*(self._one(request) for request in requests)))
+        await asyncio.gather(*(self._one(request, on_completion) for request in requests))
 
-    async def _one(self, request: GenerationRequest) -> Completion:
+    async def _one(self, request: GenerationRequest, on_completion: OnCompletion) -> None:
         async with self._free:
             self.in_flight += 1
             try:
@@ -100,18 +114,17 @@ class World:
             finally:
                 self.in_flight -= 1
         starts = [i for i, v in enumerate(versions) if i == 0 or v != versions[i - 1]]
-        return Completion(
+        completion = Completion(
             request_id=request.request_id, token_ids=(2,) * TOKENS, mask=(True,) * TOKENS,
             logprobs=(-1.0,) * TOKENS, finish_reason=FinishReason.STOP, text="",
             weight_versions=tuple(f"1-{versions[i]}" for i in starts), weight_starts=tuple(starts),
         )  # fmt: skip
+        on_completion(completion)
 
-    async def verify(
-        self, prompt: Prompt, completions: Sequence[Completion]
-    ) -> tuple[Verdict, ...]:
-        last = int(completions[-1].weight_versions[-1].removeprefix("1-"))
+    async def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        last = int(completion.weight_versions[-1].removeprefix("1-"))
         signal = self.has_signal(prompt.ordinal, last)
-        return tuple(Verdict(score=float(signal and i == 0)) for i in range(len(completions)))
+        return Verdict(score=float(signal and sample_of(completion) == 0))
 
     def hold(self) -> None:
         self.holds += 1

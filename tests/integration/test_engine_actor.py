@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import ray
+from drawing import complete
 from prorl_api import runtime
 from prorl_api.spec_roles import EngineKind
 from prorl_trainer.errors import EngineLostError
@@ -75,7 +76,7 @@ async def test_an_update_passes_a_queue_of_requests_and_verifies_two_ranks(
     group: RayLearnerGroup, engine: RayEngine
 ) -> None:
     await group.publish([engine], "1-0")
-    calls = [asyncio.create_task(engine.generate([r])) for r in make_requests(40)]
+    calls = [asyncio.create_task(complete(engine.generate, [r])) for r in make_requests(40)]
     await drawn(engine, 30)
     await group.update(make_batch(), make_settings(learning_rate=3e-2))
     await group.publish([engine], "1-1")
@@ -86,8 +87,27 @@ async def test_an_update_passes_a_queue_of_requests_and_verifies_two_ranks(
     assert versions <= {("1-0",), ("1-0", "1-1"), ("1-1",)}
 
 
+async def test_what_has_ended_is_handed_over_before_the_rest_of_its_call(engine: RayEngine) -> None:
+    """In the order in which they end; equal prompts advance together."""
+    requests = [
+        replace(request, max_tokens=tokens)
+        for request, tokens in zip(make_requests(3), (120, 1, 20), strict=True)
+    ]
+    found: list[tuple[str, int]] = []
+    call = asyncio.create_task(
+        engine.generate(requests, lambda c: found.append((c.request_id, len(c.token_ids))))
+    )
+    while not found:
+        await asyncio.sleep(0.001)
+    assert not call.done()
+    assert found[0] == ("1", 1)
+    await call
+    assert [tokens for _, tokens in found] == sorted(tokens for _, tokens in found)
+    assert sorted(name for name, _ in found) == ["0", "1", "2"]
+
+
 async def test_what_is_cancelled_or_closed_ends_in_the_engine_too(engine: RayEngine) -> None:
-    calls = [asyncio.create_task(engine.generate([r])) for r in make_requests(40)]
+    calls = [asyncio.create_task(complete(engine.generate, [r])) for r in make_requests(40)]
     await drawn(engine, 30)
     for call in calls:
         call.cancel()
@@ -97,10 +117,12 @@ async def test_what_is_cancelled_or_closed_ends_in_the_engine_too(engine: RayEng
         before = now
         await asyncio.sleep(0.2)
     assert now < 40 * 20, "it went on with what nobody waits for"
-    assert len(await engine.generate(make_requests(1))) == 1
+    assert await complete(engine.generate, make_requests(1))
 
-    call = asyncio.create_task(engine.generate(make_requests(4)))
+    call = asyncio.create_task(complete(engine.generate, make_requests(4)))
     await drawn(engine, now + 10)
     engine.close()
     with pytest.raises(EngineLostError, match="engine-0"):
         await call
+    with pytest.raises(EngineLostError, match="engine-0"):
+        await complete(engine.generate, make_requests(1))

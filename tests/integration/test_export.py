@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from drawing import complete
 from export_builders import make_export, make_trained
 from learner_builders import build_model_dir, make_batch, make_settings
 from local_run import MANIFEST, STEPS, LocalRun
@@ -89,7 +90,7 @@ async def test_vllm_loads_an_export_and_writes_what_transformers_writes(tmp_path
         request_id="r", prompt_token_ids=prompt, max_tokens=12, temperature=0.0, seed=0
     )
     try:
-        (completion,) = await engine.generate([request])
+        (completion,) = await complete(engine.generate, [request])
     finally:
         engine.close()
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32).eval()

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from prorl_trainer.errors import UnauthorizedError, VerifierError
 from prorl_trainer.local_verifier import LocalVerifier
 from prorl_trainer.types import Completion, FinishReason, Prompt, Verdict
 from prorl_trainer.verify.client import VerifierClient
+from prorl_trainer.verify.resolve import by_name
 
 PROMPT = Prompt(
     ordinal=0, set_name="a", domain="math", verifier="math-verify", text="1+1?",
@@ -41,10 +42,17 @@ async def service(tmp_path: Path) -> AsyncIterator[LocalVerifier]:
     await service.close()
 
 
-async def judge(service: LocalVerifier, token: str = "secret") -> tuple[Verdict, ...]:
-    client = VerifierClient(service.url, token, budget_s=60)
+async def judge(
+    service: LocalVerifier,
+    texts: Sequence[str] = ("2", "3"),
+    *,
+    prompt: Prompt = PROMPT,
+    token: str = "secret",
+) -> list[Verdict]:
+    client = VerifierClient(by_name(service.url), token, budget_s=60)
     try:
-        return await client.verify(PROMPT, [make_completion("2"), make_completion("3")])
+        calls = (client.verify(prompt, make_completion(text)) for text in texts)
+        return list(await asyncio.gather(*calls))
     finally:
         await client.close()
 
@@ -89,10 +97,8 @@ async def test_programs_are_judged_against_their_tests(service: LocalVerifier) -
         "import time; time.sleep(99)",
         "1 / 0",
     )
-    client = VerifierClient(service.url, "secret", budget_s=60)
-    completions = [make_completion(f"```python\n{program}\n```") for program in programs]
-    verdicts = await client.verify(prompt, completions)
-    await client.close()
+    texts = [f"```python\n{program}\n```" for program in programs]
+    verdicts = await judge(service, texts, prompt=prompt)
     assert [verdict.score for verdict in verdicts] == [1.0, 0.5, 0.0, 0.0]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import psutil
 import pytest
 import torch
+from drawing import complete
 from ports import free_port
 from prorl_api.spec_roles import EngineKind
 from prorl_trainer.errors import EngineLostError, WeightSyncError
@@ -61,7 +62,7 @@ async def test_more_prompts_than_fit_into_a_batch_are_all_answered(tmp_path):
     )  # fmt: skip
     try:
         requests = make_requests(1.0, count=100, max_tokens=4)
-        completions = await engine.generate(requests)
+        completions = await complete(engine.generate, requests)
         assert [c.request_id for c in completions] == [r.request_id for r in requests]
     finally:
         engine.close()
@@ -139,7 +140,7 @@ async def check_update_in_flight(learner: Learner, engine: VllmEngine) -> None:
     the cache."""
     requests = make_requests(1.0, max_tokens=80)
     start = await engine.tokens_drawn()
-    drawing = asyncio.create_task(engine.generate(requests))
+    drawing = asyncio.create_task(complete(engine.generate, requests))
     while await engine.tokens_drawn() - start < sum(len(r.prompt_token_ids) + 4 for r in requests):
         await asyncio.sleep(0.001)
     told = learner.announce_weights()
@@ -162,8 +163,8 @@ async def check_update_in_flight(learner: Learner, engine: VllmEngine) -> None:
 async def check_equal(learner: Learner, engine: VllmEngine, version: str) -> None:
     for temperature in (0.0, 0.7):
         requests = make_requests(temperature)
-        completions = await engine.generate(requests)
-        again = await engine.generate(requests)
+        completions = await complete(engine.generate, requests)
+        again = await complete(engine.generate, requests)
         assert [c.token_ids for c in completions] == [c.token_ids for c in again]
         for request, found in zip(requests, completions, strict=True):
             assert found.weight_versions == (version,)

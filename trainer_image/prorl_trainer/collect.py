@@ -1,10 +1,10 @@
-"""Groups with a signal for one step: generate, verify as completions finish, keep, refill."""
+"""Groups with a signal for one step: generate, verify each completion as it ends, keep, refill."""
 
 import asyncio
 import hashlib
-import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from prorl_api.spec_algorithm import AlgorithmSpec
 
@@ -13,9 +13,18 @@ from prorl_trainer.algo.staleness import staleness_metrics
 from prorl_trainer.collected import Collected, Drawn
 from prorl_trainer.errors import NoSignalError
 from prorl_trainer.protocols import PromptSource, Verifier
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Group, Prompt
+from prorl_trainer.types import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    Group,
+    OnCompletion,
+    Prompt,
+    Verdict,
+)
 
-Generate = Callable[[Sequence[GenerationRequest]], Awaitable[list[Completion]]]
+Generate = Callable[[Sequence[GenerationRequest], OnCompletion], Awaitable[None]]
+"""See protocols.Engine.generate."""
 
 
 def request_seed(*parts: int | str) -> int:
@@ -74,6 +83,15 @@ async def fill(
         out.add(drawn, keep_all=not sampling.enabled)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Judged:
+    """A group, and when it got so far: times of the event loop's clock."""
+
+    group: Group
+    generated: float
+    judged: float
+
+
 async def draw(
     prompts: Sequence[Prompt],
     spec: AlgorithmSpec,
@@ -82,38 +100,61 @@ async def draw(
     num_samples: int,
     name: str,
 ) -> Drawn:
-    """One group per prompt; each is verified while others are still being generated."""
-    start = time.monotonic()
-    generated = [start]
-    latencies: list[float] = []
-
-    async def one(prompt: Prompt) -> Group:
-        requests = build_requests(prompt, spec, num_samples=num_samples, name=name)
-        completions = await sampler.generate(requests)
-        done = time.monotonic()
-        generated.append(done)
-        verdicts = await sampler.verifier.verify(prompt, completions)
-        latencies.append(time.monotonic() - done)
-        return Group(prompt=prompt, completions=tuple(completions), verdicts=verdicts)
-
+    """One group per prompt; each completion is verified while others are still being generated."""
+    clock = asyncio.get_running_loop().time
+    start = clock()
+    requests = [build_requests(p, spec, num_samples=num_samples, name=name) for p in prompts]
+    pairs = zip(prompts, requests, strict=True)
+    found = await _all_or_none([_draw_group(prompt, of, sampler) for prompt, of in pairs])
+    generated = max((one.generated for one in found), default=start)
     return Drawn(
-        groups=await _all_or_none([one(prompt) for prompt in prompts]),
-        generate_seconds=max(generated) - start,
-        verify_seconds=time.monotonic() - max(generated),
-        verify_latencies=tuple(latencies),
+        groups=[one.group for one in found],
+        generate_seconds=generated - start,
+        verify_seconds=clock() - generated,
+        verify_latencies=tuple(one.judged - one.generated for one in found),
     )
 
 
-async def _all_or_none(calls: Sequence[Coroutine[None, None, Group]]) -> list[Group]:
+async def _draw_group(
+    prompt: Prompt, requests: Sequence[GenerationRequest], sampler: Sampler
+) -> _Judged:
+    clock = asyncio.get_running_loop().time
+    completions: dict[str, Completion] = {}
+    verdicts: dict[str, asyncio.Future[Verdict]] = {}
+
+    def judge(completion: Completion) -> None:
+        completions[completion.request_id] = completion
+        call = sampler.verifier.verify(prompt, completion)
+        verdicts[completion.request_id] = asyncio.ensure_future(call)
+
+    try:
+        await sampler.generate(requests, judge)
+        generated = clock()
+        ids = [request.request_id for request in requests]
+        group = Group(
+            prompt=prompt,
+            completions=tuple(completions[i] for i in ids),
+            verdicts=tuple(await asyncio.gather(*(verdicts[i] for i in ids))),
+        )
+        return _Judged(group=group, generated=generated, judged=clock())
+    finally:
+        await _end(verdicts.values())
+
+
+async def _all_or_none(calls: Sequence[Coroutine[None, None, _Judged]]) -> list[_Judged]:
     """Results in order. When one fails the others are ended first: they would go on drawing, with
     weights and for a step that the loop has left."""
     tasks = [asyncio.ensure_future(call) for call in calls]
     try:
         return list(await asyncio.gather(*tasks))
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await _end(tasks)
+
+
+async def _end(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def rollout_metrics(out: Collected) -> dict[str, float]:

@@ -10,6 +10,7 @@ from typing import Protocol
 from prorl_trainer.types import (
     Completion,
     GenerationRequest,
+    OnCompletion,
     Prompt,
     ShardFiles,
     TrainingBatch,
@@ -27,8 +28,11 @@ class Engine(Protocol):
         """Stable for the life of the engine; a replacement has another."""
         ...
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Draws one completion per request, in request order. Raises EngineLostError."""
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """Draws one completion per request and hands each over when it ends, in any order. Raises
+        EngineLostError; what was handed over until then stands."""
         ...
 
 
@@ -61,10 +65,8 @@ class LearnerGroup(Protocol):
 class Verifier(Protocol):
     """The client of the verification service."""
 
-    async def verify(
-        self, prompt: Prompt, completions: Sequence[Completion]
-    ) -> tuple[Verdict, ...]:
-        """One verdict per completion, in order. Raises VerifierError if the service stays away."""
+    async def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        """The verdict of one completion. Raises VerifierError if the service stays away."""
         ...
 
 

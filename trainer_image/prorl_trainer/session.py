@@ -26,7 +26,7 @@ from prorl_trainer.losses import Losses
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine
 from prorl_trainer.rollout.pool import EnginePool
-from prorl_trainer.types import Completion, GenerationRequest
+from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 from prorl_trainer.verify.client import VerifierClient
 
 log = logging.getLogger(__name__)
@@ -198,12 +198,16 @@ class Session:
             raise TrainerLostError("No learner is there to send weights.")
         await self._learners.publish(engines, self._version())
 
-    async def _generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def _generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        def checked(completion: Completion) -> None:
+            if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
+                refuse_other([completion], self._version())
+            on_completion(completion)
+
         assert self._pool is not None
-        completions = await self._pool.generate(requests)
-        if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
-            refuse_other(completions, self._version())
-        return completions
+        await self._pool.generate(requests, checked)
 
     async def _save(self, state: RunState) -> None:
         """Commits a checkpoint; whoever waits for one is answered."""

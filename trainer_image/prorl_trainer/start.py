@@ -31,6 +31,7 @@ from prorl_trainer.rollout.pool import EnginePool
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.verify.client import VerifierClient
 from prorl_trainer.verify.known import check_verifiers
+from prorl_trainer.verify.resolve import by_name
 
 if TYPE_CHECKING:
     from prorl_trainer.desk import Desk
@@ -56,7 +57,7 @@ async def verifier(context: Context, closing: list[Any]) -> VerifierClient:
         url = service.url
     await check_verifiers(context.job.spec, url, context.verifier_token)
     limit_s = context.job.spec.verifier.timeout_seconds
-    client = VerifierClient(url, context.verifier_token, limit_s=limit_s)
+    client = VerifierClient(by_name(url), context.verifier_token, limit_s=limit_s)
     closing.insert(0, client)
     return client
 

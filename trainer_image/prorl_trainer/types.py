@@ -6,6 +6,7 @@ episodes are the only kind so far: one prompt, then tokens the model wrote.
 Legend: T tokens of one response. Nothing here imports torch, ray or vllm.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -83,6 +84,10 @@ class Completion:
         ends = (*self.weight_starts[1:], len(self.token_ids))
         rows = zip(self.weight_starts, ends, self.weight_versions, strict=True)
         return tuple(Span(start=start, end=end, version=version) for start, end, version in rows)
+
+
+OnCompletion = Callable[[Completion], None]
+"""Is handed each completion when it ends."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

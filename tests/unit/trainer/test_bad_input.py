@@ -10,7 +10,14 @@ from prorl_trainer.batch import build_batch
 from prorl_trainer.collect import Sampler, fill, rollout_metrics
 from prorl_trainer.collected import Collected
 from prorl_trainer.errors import NoSignalError
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Prompt, Verdict
+from prorl_trainer.types import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    OnCompletion,
+    Prompt,
+    Verdict,
+)
 
 ESTIMATORS = ("reinforce++-baseline", "reinforce++", "grpo", "rloo", "dr-grpo")
 
@@ -43,12 +50,14 @@ class Scripted:
     def __init__(self, scores: Sequence[float | None], tokens: Sequence[int] = (4, 4, 4)) -> None:
         self._scores, self._tokens = scores, tokens
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        pairs = zip(requests, self._tokens, strict=True)
-        return [make_completion(request.request_id, tokens) for request, tokens in pairs]
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        for request, tokens in zip(requests, self._tokens, strict=True):
+            on_completion(make_completion(request.request_id, tokens))
 
-    async def verify(self, _: Prompt, completions: Sequence[Completion]) -> tuple[Verdict, ...]:
-        return tuple(Verdict(score=score) for score in self._scores)
+    async def verify(self, _: Prompt, completion: Completion) -> Verdict:
+        return Verdict(score=self._scores[int(completion.request_id.rpartition("-")[2])])
 
     @property
     def sampler(self) -> Sampler:

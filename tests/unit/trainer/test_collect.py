@@ -10,7 +10,16 @@ from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler, draw
 from prorl_trainer.errors import TrainerLostError
 from prorl_trainer.loop import Parts, evaluate
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest, Prompt, Verdict
+from prorl_trainer.types import (
+    Completion,
+    FinishReason,
+    GenerationRequest,
+    OnCompletion,
+    Prompt,
+    Verdict,
+)
+from scripted_rollout import TOKENS, World, make_spec, sample_of
+from virtual_clock import virtual
 
 SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 SPEC = ProRLJobSpec.model_validate(
@@ -39,8 +48,8 @@ def make_completion(request: GenerationRequest) -> Completion:
 class Unjudged:
     """A verifier that is broken for every completion."""
 
-    async def verify(self, _: Prompt, completions: Sequence[Completion]) -> tuple[Verdict, ...]:
-        return (Verdict(score=None),) * len(completions)
+    async def verify(self, _: Prompt, __: Completion) -> Verdict:
+        return Verdict(score=None)
 
 
 class Prompts:
@@ -59,7 +68,7 @@ async def test_when_one_group_fails_the_others_are_ended() -> None:
     """They would go on drawing after the loop has begun anew with the same prompts."""
     running = 0
 
-    async def generate(requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def generate(requests: Sequence[GenerationRequest], _: OnCompletion) -> None:
         nonlocal running
         if "-0-" in requests[0].request_id:
             await asyncio.sleep(0)
@@ -80,9 +89,66 @@ async def test_when_one_group_fails_the_others_are_ended() -> None:
     assert running == 0
 
 
+class Slow:
+    """A verifier that takes its time for each sample; `running` is what it has begun."""
+
+    def __init__(self, seconds: Sequence[float]) -> None:
+        self.seconds = seconds
+        self.running: list[int] = []
+
+    async def verify(self, _: Prompt, completion: Completion) -> Verdict:
+        sample = sample_of(completion)
+        self.running.append(sample)
+        await asyncio.sleep(self.seconds[sample])
+        self.running.remove(sample)
+        return Verdict(score=float(sample))
+
+
+def world_of(generate_seconds: Sequence[float]) -> World:
+    return World(seconds=lambda r: generate_seconds[int(r.request_id.rpartition("-")[2])])
+
+
+@virtual
+async def test_a_completion_is_verified_while_the_others_of_its_group_are_drawn() -> None:
+    """Sample 0 is the last to be drawn, sample 2 the longest to be judged."""
+    world = world_of([9 * TOKENS, 1 * TOKENS, 2 * TOKENS])
+    out = await draw(
+        [world.prompt(7)], make_spec().algorithm,
+        Sampler(generate=world.generate, verifier=Slow([1.0, 1.0, 60.0])),
+        num_samples=3, name="train",
+    )  # fmt: skip
+    (group,) = out.groups
+    assert [sample_of(c) for c in group.completions] == [0, 1, 2], "in the order of the requests"
+    assert [v.score for v in group.verdicts] == [0.0, 1.0, 2.0]
+    assert out.generate_seconds == pytest.approx(72.0)
+    assert out.verify_seconds == pytest.approx(4.0), "what is left after the last completion"
+    assert out.verify_latencies == pytest.approx((4.0,))
+
+
+@virtual
+async def test_verification_ends_with_the_drawing_that_failed() -> None:
+    world, verifier = world_of([8.0, 1.0]), Slow([60.0, 60.0])
+
+    async def generate(requests: Sequence[GenerationRequest], on_completion: OnCompletion) -> None:
+        await world.generate(requests[1:], on_completion)
+        await asyncio.sleep(0)
+        assert verifier.running == [1]
+        raise TrainerLostError("gone")
+
+    with pytest.raises(TrainerLostError):
+        await draw(
+            [world.prompt(0)], make_spec().algorithm,
+            Sampler(generate=generate, verifier=verifier), num_samples=2, name="train",
+        )  # fmt: skip
+    before = verifier.running
+    await asyncio.sleep(120)
+    assert verifier.running == before == [1], "it was not ended, it came to its end"
+
+
 async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
-    async def generate(requests: Sequence[GenerationRequest]) -> list[Completion]:
-        return [make_completion(request) for request in requests]
+    async def generate(requests: Sequence[GenerationRequest], on_completion: OnCompletion) -> None:
+        for request in requests:
+            on_completion(make_completion(request))
 
     async def unplanned(*_: Any) -> None:
         raise AssertionError("not part of an evaluation")

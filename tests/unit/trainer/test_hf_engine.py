@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from drawing import complete
 from ports import free_port
 from prorl_trainer.errors import WeightSyncError
 from prorl_trainer.learn.learner import Learner, RankSettings
@@ -80,7 +81,7 @@ async def test_each_token_has_the_log_prob_of_the_weights_that_its_span_names(
 ) -> None:
     engine, requests = await connected(learner, tmp_path), make_requests()
     before = copy.deepcopy(learner._policy.hf)
-    drawing = asyncio.create_task(engine.generate(requests))
+    drawing = asyncio.create_task(complete(engine.generate, requests))
     await drawn(engine, 15)
     learner.update(make_batch(), make_settings(learning_rate=3e-2))
     await send(learner, engine, "1-1")
@@ -99,7 +100,7 @@ async def test_between_an_update_and_its_resumption_nothing_is_drawn(
     learner: Learner, tmp_path: Path
 ) -> None:
     engine = await connected(learner, tmp_path)
-    drawing = asyncio.create_task(engine.generate(make_requests()))
+    drawing = asyncio.create_task(complete(engine.generate, make_requests()))
     await drawn(engine, 1)
     await send(learner, engine, "1-1")
     tokens = await engine.tokens_drawn()

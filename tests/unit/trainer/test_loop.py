@@ -30,6 +30,7 @@ from prorl_trainer.types import (
     Completion,
     FinishReason,
     GenerationRequest,
+    OnCompletion,
     Prompt,
     ShardFiles,
     TrainingBatch,
@@ -139,21 +140,25 @@ class Run:
         tracker = Tracker(directory, attempt=1, step=0)
         self.recorder = Recorder(self.spec, tracker, Metrics(), self.status)
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        return [
-            Completion(
-                request_id=r.request_id, token_ids=(2,), mask=(True,), logprobs=(-1.0,),
-                finish_reason=FinishReason.STOP, weight_versions=(self.version,), text="2",
-            )
-            for r in requests
-        ]  # fmt: skip
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        for request in requests:
+            on_completion(
+                Completion(
+                    request_id=request.request_id, token_ids=(2,), mask=(True,), logprobs=(-1.0,),
+                    finish_reason=FinishReason.STOP, weight_versions=(self.version,), text="2",
+                )
+            )  # fmt: skip
 
-    async def verify(self, prompt: Prompt, completions: Sequence[Completion]) -> Any:
+    async def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        sample = int(completion.request_id.rpartition("-")[2])
         if prompt.ordinal < 0:
-            score = self.scores.pop(0) if len(self.scores) > 1 else self.scores[0]
-            return (Verdict(score=score),) * len(completions)
-        self.ordinals.append(prompt.ordinal)
-        return tuple(Verdict(score=float(i % 2)) for i in range(len(completions)))
+            last = sample == 1 and len(self.scores) > 1
+            return Verdict(score=self.scores.pop(0) if last else self.scores[0])
+        if sample == 0:
+            self.ordinals.append(prompt.ordinal)
+        return Verdict(score=float(sample % 2))
 
     async def save(self, state: RunState) -> None:
         await self.store.commit(state, self.learners.save, now=1.0)

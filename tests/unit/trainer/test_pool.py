@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
-from prorl_trainer.errors import EngineLostError
+from drawing import complete
+from prorl_trainer.errors import EngineLostError, WeightSyncError
 from prorl_trainer.rollout.pool import MAX_DEATHS, EnginePool
 from prorl_trainer.rollout.stall import Stall
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 REQUEST = GenerationRequest(
     request_id="r", prompt_token_ids=(1,), max_tokens=1, temperature=1.0, seed=0
@@ -32,7 +33,9 @@ class ScriptedEngine:
         if self.world.stillborn:
             raise EngineLostError(self.name, "stillborn")
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
         assert self.weights, f"{self.name} was given requests before weights"
         await asyncio.sleep(0)
         if self.name in self.world.hanging:
@@ -42,13 +45,16 @@ class ScriptedEngine:
             await self.world.turn.wait()
         if self.name in self.world.dying:
             raise EngineLostError(self.name, "died")
-        return [
-            Completion(
-                request_id=r.request_id, token_ids=(2,), mask=(True,), logprobs=(-1.0,),
-                finish_reason=FinishReason.STOP, weight_versions=("1-0",), text=self.name,
-            )
-            for r in requests
-        ]  # fmt: skip
+        for request in requests:
+            on_completion(self._completion(request))
+            if self.name in self.world.dying_midway:
+                raise EngineLostError(self.name, "died after its first completion")
+
+    def _completion(self, request: GenerationRequest) -> Completion:
+        return Completion(
+            request_id=request.request_id, token_ids=(2,), mask=(True,), logprobs=(-1.0,),
+            finish_reason=FinishReason.STOP, weight_versions=("1-0",), text=self.name,
+        )  # fmt: skip
 
     async def tokens_drawn(self) -> int:
         if self.name in self.world.hanging:
@@ -69,6 +75,8 @@ class World:
     places: list[str]
     stillborn: bool = False
     dying: set[str] = field(default_factory=set)
+    dying_midway: set[str] = field(default_factory=set)
+    """They hand one completion over first."""
     hanging: set[str] = field(default_factory=set)
     """Their processes live, and nothing comes of it."""
     answer: asyncio.Event = field(default_factory=asyncio.Event)
@@ -122,7 +130,7 @@ async def until(holds: Callable[[], bool]) -> None:
 
 
 async def generate(pool: EnginePool[ScriptedEngine], times: int) -> list[str]:
-    found = await asyncio.gather(*(pool.generate([REQUEST]) for _ in range(times)))
+    found = await asyncio.gather(*(complete(pool.generate, [REQUEST]) for _ in range(times)))
     return [completion.text for completions in found for completion in completions]
 
 
@@ -135,6 +143,28 @@ async def test_many_engines_that_worked_may_be_lost_at_once() -> None:
         assert len(await generate(pool, 10)) == 10
         assert pool.num_usable == world.usable == 5
         assert world.lost == 4
+
+
+async def test_what_a_lost_engine_has_finished_is_not_drawn_again() -> None:
+    requests = [replace(REQUEST, request_id=str(i)) for i in range(4)]
+    world = World(["node/0"], dying_midway={"engine-0"})
+    async with pool_of(world, at_least=1) as pool:
+        await pool.publish()
+        found = await complete(pool.generate, requests)
+        assert [c.text for c in found] == ["engine-0", "engine-1", "engine-1", "engine-1"]
+        assert pool._load == {"engine-1": 0}
+
+
+async def test_a_completion_that_nobody_takes_ends_the_call_and_leaves_no_load() -> None:
+    def refuse(_: Completion) -> None:
+        raise WeightSyncError("written by other weights")
+
+    world = World(["node/0"])
+    async with pool_of(world, at_least=1) as pool:
+        await pool.publish()
+        with pytest.raises(WeightSyncError):
+            await pool.generate([REQUEST, replace(REQUEST, request_id="s")], refuse)
+        assert pool._load == {"engine-0": 0}
 
 
 async def test_many_untried_engines_may_be_lost_with_their_nodes() -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -14,13 +14,15 @@ from ray.exceptions import RayActorError, RayTaskError
 from prorl_trainer.errors import EngineLostError, TrainingError
 from prorl_trainer.rollout.backend import Announcement, Channel
 from prorl_trainer.rollout.settings import EngineSettings
-from prorl_trainer.types import Completion, GenerationRequest
+from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
 
 class HostedEngine(Protocol):
     """What both engines offer inside the actor."""
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
         """See protocols.Engine."""
         ...
 
@@ -66,9 +68,19 @@ class EngineActor:
     async def ready(self) -> None:
         """Answers once the engine is loaded."""
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See protocols.Engine."""
-        return await self._engine.generate(requests)
+    async def generate(
+        self, requests: Sequence[GenerationRequest]
+    ) -> AsyncIterator[list[Completion]]:
+        """What has ended since the list before; those that end together travel together."""
+        ended: asyncio.Queue[Completion | None] = asyncio.Queue()
+        drawing = asyncio.ensure_future(self._engine.generate(requests, ended.put_nowait))
+        drawing.add_done_callback(lambda _: ended.put_nowait(None))
+        try:
+            while found := await _together(ended):
+                yield found
+            await drawing
+        finally:
+            drawing.cancel()
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """See HostedEngine."""
@@ -91,6 +103,17 @@ class EngineActor:
         return await self._engine.tokens_drawn()
 
 
+async def _together(ended: asyncio.Queue[Completion | None]) -> list[Completion]:
+    """The next completions up to now; none once None has come, which is the last."""
+    found = [await ended.get()]
+    await asyncio.sleep(0)  # the others of the same iteration of the engine
+    while not ended.empty():
+        found.append(ended.get_nowait())
+    if found[-1] is None and len(found) > 1:
+        ended.put_nowait(found.pop())
+    return [completion for completion in found if completion is not None]
+
+
 class RayEngine:
     """protocols.Engine over an actor; its death arrives as EngineLostError.
 
@@ -108,16 +131,19 @@ class RayEngine:
         """Returns when the engine is loaded."""
         await self._call("ready")
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """See protocols.Engine. Cancelled, it ends in the actor too: nobody wants the result."""
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """See protocols.Engine. Cancelled, it ends in the actor too: nobody wants the rest."""
         async with self._slots:
-            call = self._actor.generate.remote(list(requests))
+            stream = self._actor.generate.remote(list(requests))
             try:
-                completions: list[Completion] = await self._answer(call)
-            except asyncio.CancelledError:
-                ray.cancel(call)
+                async for part in stream:
+                    for completion in await self._answer(part):
+                        on_completion(completion)
+            except BaseException:
+                ray.cancel(stream)
                 raise
-            return completions
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """See HostedEngine."""

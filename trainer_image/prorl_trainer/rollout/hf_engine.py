@@ -16,7 +16,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from prorl_trainer.errors import WeightSyncError
 from prorl_trainer.learn.weights import broadcast, checksum, join_channel
 from prorl_trainer.rollout.backend import Announcement, Channel
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 
 @dataclass(kw_only=True)
@@ -59,22 +59,25 @@ class HfEngine:
         self._running.set()
         self._tokens_drawn = 0
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """One completion per request, in order."""
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """See protocols.Engine."""
         by_length: dict[int, list[GenerationRequest]] = {}
         for request in requests:
             by_length.setdefault(len(request.prompt_token_ids), []).append(request)
-        done = [c for batch in by_length.values() for c in await self._generate_batch(batch)]
-        found = {completion.request_id: completion for completion in done}
-        return [found[request.request_id] for request in requests]
+        for batch in by_length.values():
+            await self._generate_batch(batch, on_completion)
 
-    async def _generate_batch(self, requests: list[GenerationRequest]) -> list[Completion]:
+    async def _generate_batch(
+        self, requests: list[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
         drafts = [
             _Draft(request=r, generator=torch.Generator().manual_seed(r.seed)) for r in requests
         ]
         ids = torch.tensor([r.prompt_token_ids for r in requests])
         cache, cached_by, num_cached = None, self._version, 0
-        while any(d.finish is None for d in drafts):
+        while running := [d for d in drafts if d.finish is None]:
             await self._turn()
             if cached_by != self._version:
                 cache, cached_by, num_cached = None, self._version, 0
@@ -84,7 +87,9 @@ class HfEngine:
             cache, num_cached = out.past_key_values, ids.shape[1]
             drawn = [[self._draw(d, out.logits[i, -1])] for i, d in enumerate(drafts)]
             ids = torch.cat([ids, torch.tensor(drawn)], dim=1)
-        return [self._completion(draft) for draft in drafts]
+            for draft in running:
+                if draft.finish is not None:
+                    on_completion(self._completion(draft, draft.finish))
 
     async def _turn(self) -> None:
         """Lets others go on, an update of the weights above all; waits while paused."""
@@ -109,13 +114,13 @@ class HfEngine:
             draft.finish = FinishReason.LENGTH
         return token
 
-    def _completion(self, draft: _Draft) -> Completion:
+    def _completion(self, draft: _Draft, finish: FinishReason) -> Completion:
         return Completion(
             request_id=draft.request.request_id,
             token_ids=tuple(draft.tokens),
             mask=(True,) * len(draft.tokens),
             logprobs=tuple(draft.logprobs),
-            finish_reason=draft.finish or FinishReason.LENGTH,
+            finish_reason=finish,
             weight_versions=tuple(draft.versions),
             weight_starts=tuple(draft.starts),
             text=self._tokenizer.decode(draft.tokens, skip_special_tokens=True),

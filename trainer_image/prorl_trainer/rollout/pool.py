@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 from prorl_trainer.errors import EngineLostError
 from prorl_trainer.rollout.stall import STALL_SECONDS, wait_stalled
-from prorl_trainer.types import Completion, GenerationRequest
+from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +34,9 @@ class PoolEngine(Protocol):
         """Returns when the engine is loaded. Raises EngineLostError."""
         ...
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
         """See protocols.Engine."""
         ...
 
@@ -116,24 +118,43 @@ class EnginePool(Generic[E]):
             await self._publish()
             self._may_send.set()
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """Draws on the least loaded engine; a lost engine's requests go to another one."""
-        while True:
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """Draws on the least loaded engine, and hands each completion over once, when it ends. What
+        a lost engine has not finished is drawn again on another one."""
+        missing = {request.request_id: request for request in requests}
+        while missing:
             await self._wait_usable()
             name = least_loaded({name: self._load[name] for name in self._usable})
-            self._load[name] += len(requests)
             try:
-                completions = await self._engines[name].generate(requests)
-                self._deaths = 0
-                self._proven.add(name)
-                return completions
+                await self._draw(name, missing, on_completion)
             except EngineLostError as error:
                 if name in self._engines:  # the first of its calls that notices
                     log.warning("%s Its requests are drawn again.", error)
                 await self._lose(name, error)
-            finally:
-                if name in self._load:
-                    self._load[name] -= len(requests)
+
+    async def _draw(
+        self, name: str, missing: dict[str, GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """Takes out of `missing` what the engine has finished."""
+
+        def finished(completion: Completion) -> None:
+            del missing[completion.request_id]
+            self._add_load(name, -1)
+            self._deaths = 0
+            self._proven.add(name)
+            on_completion(completion)
+
+        self._add_load(name, len(missing))
+        try:
+            await self._engines[name].generate(list(missing.values()), finished)
+        finally:
+            self._add_load(name, -len(missing))
+
+    def _add_load(self, name: str, requests: int) -> None:
+        if name in self._load:
+            self._load[name] += requests
 
     async def close(self) -> None:
         """Ends the scanner and all engines."""

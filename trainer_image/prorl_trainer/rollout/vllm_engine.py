@@ -17,7 +17,7 @@ from prorl_trainer.rollout.backend import (
     update_info,
 )
 from prorl_trainer.rollout.settings import EngineSettings
-from prorl_trainer.types import Completion, FinishReason, GenerationRequest
+from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 CPU_ENVIRONMENT = {
     "VLLM_CPU_KVCACHE_SPACE": "1",
@@ -85,16 +85,18 @@ class VllmEngine:
         self._llm: Any = AsyncLLM.from_engine_args(arguments, stat_loggers=[self._count.logger])
         self._version = "initial"
 
-    async def generate(self, requests: Sequence[GenerationRequest]) -> list[Completion]:
-        """One completion per request, in order. Raises EngineLostError."""
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        """See protocols.Engine."""
         from vllm.v1.engine.exceptions import EngineDeadError
 
         try:
-            return list(await asyncio.gather(*(self._one(request) for request in requests)))
+            await asyncio.gather(*(self._one(request, on_completion) for request in requests))
         except EngineDeadError as error:
             raise EngineLostError("vllm", str(error)) from error
 
-    async def _one(self, request: GenerationRequest) -> Completion:
+    async def _one(self, request: GenerationRequest, on_completion: OnCompletion) -> None:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -112,7 +114,7 @@ class VllmEngine:
         final: Any = None
         async for output in self._llm.generate(prompt, params, request.request_id):
             final = output
-        return _completion(request.request_id, final.outputs[0], self._version)
+        on_completion(_completion(request.request_id, final.outputs[0], self._version))
 
     async def init_weight_channel(self, channel: Channel, rank: int) -> None:
         """Joins the learner's channel. Raises EngineLostError."""

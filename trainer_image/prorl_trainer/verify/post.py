@@ -1,0 +1,78 @@
+"""One request to one verifier: its connection, and what a refusal means."""
+
+import socket
+from collections.abc import Sequence
+from typing import Any
+
+import aiohttp
+from prorl_api.wire import VerdictDocument, VerifyItem
+
+from prorl_trainer.errors import DataError, UnauthorizedError, VerifierError
+from prorl_trainer.verify.documents import build_body, parse_answer
+
+CONNECT_SECONDS = 5.0
+KEEPALIVE = {socket.TCP_KEEPIDLE: 20, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
+"""Seconds without a byte before the first probe, seconds between probes, probes."""
+
+
+class BusyError(Exception):
+    """The verifier is there and asks for patience."""
+
+    def __init__(self, text: str, retry_after_s: float) -> None:
+        super().__init__(text)
+        self.retry_after_s = retry_after_s
+
+
+AWAY = (aiohttp.ClientError, TimeoutError, OSError, BusyError)
+"""What may go well a little later, or elsewhere."""
+
+
+class Poster:
+    """Sends batches. Made inside a running event loop."""
+
+    def __init__(self, token: str) -> None:
+        # How many requests there are at once is decided per endpoint.
+        connector = aiohttp.TCPConnector(limit=0, socket_factory=watched_socket)
+        headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._session = aiohttp.ClientSession(headers=headers, connector=connector)
+
+    async def post(
+        self, base_url: str, items: Sequence[VerifyItem], *, timeout_s: float
+    ) -> dict[str, VerdictDocument]:
+        """Verdicts by id; some may be missing. Raises what is in AWAY, UnauthorizedError,
+        DataError, VerifierError."""
+        body = build_body(items)
+        timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_SECONDS)
+        url = f"{base_url}/v1/verify"
+        async with self._session.post(url, data=body, timeout=timeout) as response:
+            answer = await response.read()
+            if response.status != 200:
+                raise _refusal(response, answer.decode(errors="replace")[:500])
+            return parse_answer(items, answer)
+
+    async def close(self) -> None:
+        """Closes the connections."""
+        await self._session.close()
+
+
+def watched_socket(address: tuple[Any, ...]) -> socket.socket:
+    """Of a connection that breaks within a minute when the other host has vanished: requests may
+    take longer than anybody wants to wait for that."""
+    family, kind, protocol, *_ = address
+    made = socket.socket(family, kind, protocol)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in KEEPALIVE.items():
+        made.setsockopt(socket.IPPROTO_TCP, option, value)
+    return made
+
+
+def _refusal(response: aiohttp.ClientResponse, text: str) -> Exception:
+    status = response.status
+    if status == 401:
+        return UnauthorizedError("The verifier refuses the job's token.")
+    if status in (400, 413):
+        return DataError(f"The verifier refuses the batch ({status}): {text}")
+    if status == 429 or status >= 500:
+        wait = response.headers.get("Retry-After", "")
+        return BusyError(f"HTTP {status}: {text}", float(wait) if wait.isdecimal() else 0.0)
+    return VerifierError(f"{response.url} is no verifier, it answers {status}: {text}")
