@@ -56,7 +56,7 @@ def coordinator_host(job: ProRLJob) -> str:
 
 
 def verifier_url(job: ProRLJob) -> str:
-    """Base URL of the verification service."""
+    """Base URL of the verifiers; its host has an address for each of them."""
     meta = job.metadata
     name = verifier_service_name(meta.name)
     return f"http://{name}.{meta.namespace}.svc:{runtime.VERIFIER_PORT}"

@@ -24,13 +24,15 @@ def build_headless_service(job: ProRLJob) -> Manifest:
 
 
 def build_verifier_service(job: ProRLJob) -> Manifest:
-    """Spreads verification requests over the verifiers that are ready."""
+    """Its name has the address of every verifier that is ready. The coordinator spreads completions
+    over them: behind one address a kept connection would stay with one verifier."""
     name = names.verifier_service_name(job.metadata.name)
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": names.owned_metadata(job, name),
         "spec": {
+            "clusterIP": "None",
             "selector": names.pod_selector(job) | {runtime.LABEL_ROLE: str(Role.VERIFIER)},
             "ports": [_port("http", runtime.VERIFIER_PORT)],
         },

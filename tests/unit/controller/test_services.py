@@ -20,10 +20,11 @@ def test_every_pod_has_a_dns_name_before_it_is_ready() -> None:
     assert spec["selector"].items() <= labels_of(ROLLOUT).items()
 
 
-def test_verification_goes_to_ready_verifiers_only() -> None:
+def test_the_verifiers_name_has_the_address_of_each_that_is_ready() -> None:
     service = build_verifier_service(make_job())
     assert service["metadata"]["name"] == "q-verifier"
     spec = service["spec"]
+    assert spec["clusterIP"] == "None"
     assert "publishNotReadyAddresses" not in spec
     assert spec["selector"].items() <= labels_of(VERIFIER).items()
     assert not spec["selector"].items() <= labels_of(ROLLOUT).items()
