@@ -73,7 +73,7 @@ async def test_a_broken_one_costs_no_verdict(status: int) -> None:
         assert len(await ask(client, *IDS)) == len(IDS)
         before = len(broken.asked)
         assert len(await ask(client, *IDS)) == len(IDS)
-    assert len(broken.asked) - before <= 2, "it is on trial"
+    assert all(len(ids) == 1 for ids in broken.ids[before:]), "it is on trial"
     assert sorted(judged(sound)) == sorted(IDS * 2)
 
 
@@ -83,7 +83,6 @@ async def test_one_that_asks_for_patience_is_left_in_peace_and_the_other_is_not(
     async with client_of(busy, idle) as client:
         await ask(client, *IDS)
         before = len(busy.asked)
-        await asyncio.sleep(0.5)
         await ask(client, *IDS)
         assert len(busy.asked) == before > 0
     assert sorted(judged(idle)) == sorted(IDS * 2)
