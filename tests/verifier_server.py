@@ -36,7 +36,7 @@ def verdict(item: dict[str, Any], score: float | None = 1.0, **changes: Any) -> 
 
 
 def answer(verdicts: list[dict[str, Any]]) -> web.Response:
-    return web.json_response({"version": "1", "verdicts": verdicts})
+    return web.json_response({"version": "1", "datasetHash": "0" * 64, "verdicts": verdicts})
 
 
 def all_pass(items: Items) -> web.Response:

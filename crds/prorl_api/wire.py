@@ -211,6 +211,9 @@ class VerifyResponse(ApiModel):
     """Answer of POST /v1/verify: one verdict per item, in order."""
 
     version: str
+    dataset_hash: Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+    """Of what verdicts depend on beyond the items (docs/verifiers.md): two verifiers of a job with
+    different ones may judge differently."""
     verdicts: list[VerdictDocument]
 
 

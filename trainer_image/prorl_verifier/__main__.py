@@ -6,15 +6,17 @@ import logging
 import os
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
 from aiohttp import web
 
 from prorl_verifier import plugins
+from prorl_verifier.canary import Canaries, load
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import Crew, WorkerPool
-from prorl_verifier.pools import Judge, Pools, code_crew, plugin_crew
+from prorl_verifier.pools import CODE, Judge, Pools, code_crew, plugin_crew
 from prorl_verifier.remote import Remote, RemotePool
 from prorl_verifier.sandbox import confine, detect
 from prorl_verifier.sandbox.levels import WORDS, Isolation
@@ -23,6 +25,8 @@ from prorl_verifier.service import Service
 log = logging.getLogger("prorl_verifier")
 
 DRAIN_SECONDS = 25.0
+ANSWER_SECONDS = 2.0
+"""To write the last answers. Both together are less than a pod's grace of 30 s."""
 CONFIG, UNAUTHORIZED = 10, 20
 """prorl_api.exit_codes has the meaning of them."""
 
@@ -41,6 +45,9 @@ def build_parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--timeout-seconds", type=float, default=10.0, help="limit of one verdict")
     parser.add_argument("--max-queue", type=int, default=100_000, help="items that may wait")
+    parser.add_argument(
+        "--canary-seconds", type=float, default=30.0, help="pause between rounds of canaries"
+    )
     parser.add_argument(
         "--remote", type=_remote, action="append", default=[], metavar="NAME=URL",
         help="a verifier that is asked by HTTP",
@@ -91,36 +98,52 @@ def _pools(arguments: argparse.Namespace, metrics: Metrics, isolation: Isolation
 async def _run(arguments: argparse.Namespace, token: str | None, isolation: Isolation) -> None:
     metrics = Metrics()
     pools = _pools(arguments, metrics, isolation)
-    service = Service(pools, metrics, token, isolation)
+    canaries = Canaries(
+        pools.verify, metrics,
+        canaries=[c for c in load() if isolation or c.item.verifier != CODE],
+        interval_s=arguments.canary_seconds,
+    )  # fmt: skip
+    service = Service(pools, canaries, metrics, token=token, isolation=isolation)
     runner = web.AppRunner(
         service.app(),
         access_log=None,
-        shutdown_timeout=DRAIN_SECONDS,
+        shutdown_timeout=ANSWER_SECONDS,
         handler_cancellation=True,  # a client that gives up asks again: judge its items once
     )
     await runner.setup()
     await web.TCPSite(runner, arguments.host, arguments.port).start()
     pools.open()
     stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    if arguments.until_stdin_closes:
-
-        def stdin_closed() -> None:
-            loop.remove_reader(sys.stdin)
-            stop.set()
-
-        loop.add_reader(sys.stdin, stdin_closed)
+    rounds = asyncio.create_task(canaries.run())
+    rounds.add_done_callback(lambda _: stop.set())
+    _watch(stop, stdin=arguments.until_stdin_closes)
     log.info(
         "serving on %s:%d, workers=%d isolation=%s verifiers=%s",
         arguments.host, arguments.port, arguments.workers, isolation.word, ",".join(pools.names),
     )  # fmt: skip
     await stop.wait()
+    rounds.cancel()
     log.info("stopping: finishing accepted batches")
-    service.draining = True
+    if not await service.drain(DRAIN_SECONDS):
+        log.warning("batches are left after %.0f s: whoever waits asks another", DRAIN_SECONDS)
     await runner.cleanup()
     await pools.close()
+    with suppress(asyncio.CancelledError):
+        await rounds
+
+
+def _watch(stop: asyncio.Event, *, stdin: bool) -> None:
+    """Sets `stop` at a signal, and if asked when stdin is closed."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    def stdin_closed() -> None:
+        loop.remove_reader(sys.stdin)
+        stop.set()
+
+    if stdin:
+        loop.add_reader(sys.stdin, stdin_closed)
 
 
 def _refuse(text: str, code: int) -> NoReturn:

@@ -1,9 +1,9 @@
 """The service's Prometheus metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info
 
 from prorl_verifier.sandbox.levels import WORDS, Isolation
-from prorl_verifier.wire import Verdict
+from prorl_verifier.wire import INFRA_ERROR, Verdict
 
 BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 
@@ -27,17 +27,53 @@ class Metrics:
         self.restarts = Counter(
             "prorl_verifier_worker_restarts", "Workers replaced.", registry=self.registry
         )
-
+        self.bytes_in_flight = Gauge(
+            "prorl_verifier_in_flight_bytes", "Bodies that are being read or judged.",
+            registry=self.registry,
+        )  # fmt: skip
+        self.refused = Counter(
+            "prorl_verifier_refused_batches", "Batches refused, by HTTP status.", ["status"],
+            registry=self.registry,
+        )  # fmt: skip
         self._isolation = Enum(
             "prorl_verifier_isolation", "How programs are confined.",
             registry=self.registry, states=WORDS,
         )  # fmt: skip
+        self._info = Info(
+            "prorl_verifier", "What verdicts depend on beyond the item.", registry=self.registry
+        )
+        self._canary_failures = Counter(
+            "prorl_verifier_canary_failures", "Wrong verdicts of canaries.", ["verifier"],
+            registry=self.registry,
+        )  # fmt: skip
+        self._canary_infra_errors = Counter(
+            "prorl_verifier_canary_infra_errors", "Canaries that were not judged.", ["verifier"],
+            registry=self.registry,
+        )  # fmt: skip
+        self.canary_round = Gauge(
+            "prorl_verifier_canary_last_right_timestamp_seconds",
+            "End of the last round of canaries in which every verdict was right.",
+            registry=self.registry,
+        )
 
-    def isolation(self, level: Isolation) -> None:
-        """Says how programs are confined."""
-        self._isolation.state(level.word)
+    def describe(self, isolation: Isolation, version: str, dataset_hash: str) -> None:
+        """Says how programs are confined and what judges."""
+        self._isolation.state(isolation.word)
+        self._info.info({"version": version, "dataset_hash": dataset_hash})
 
     def verdict(self, verifier: str, verdict: Verdict) -> None:
         """Counts one verdict."""
         self._verdicts.labels(verifier, verdict.outcome).inc()
         self._seconds.labels(verifier).observe(verdict.seconds)
+
+    def expect_canary(self, verifier: str) -> None:
+        """Shows the verifier's counters from the start: a rate needs a zero before the first."""
+        self._canary_failures.labels(verifier)
+        self._canary_infra_errors.labels(verifier)
+
+    def canary(self, verifier: str, verdict: Verdict, *, wrong: bool) -> None:
+        """Counts one verdict of a canary, which is not among the verdicts given."""
+        if wrong:
+            self._canary_failures.labels(verifier).inc()
+        if verdict.outcome == INFRA_ERROR:
+            self._canary_infra_errors.labels(verifier).inc()

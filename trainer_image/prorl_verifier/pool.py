@@ -16,7 +16,6 @@ from prorl_verifier.processes import kill_descendants
 from prorl_verifier.wire import (
     FAIL,
     INFRA_ERROR,
-    MAX_COMPLETION_CHARACTERS,
     PASS,
     Item,
     Verdict,
@@ -97,10 +96,7 @@ class WorkerPool:
             self._waiting.extend(jobs)
             self._metrics.queue.inc(len(jobs))
             self._wakeup.notify(len(jobs))
-        verdicts = list(await asyncio.gather(*(job.result for job in jobs)))
-        for job, verdict in zip(jobs, verdicts, strict=True):
-            self._metrics.verdict(job.item.verifier, verdict)
-        return verdicts
+        return list(await asyncio.gather(*(job.result for job in jobs)))
 
     async def _serve(self) -> None:
         """One worker's place: a new process whenever the old one has died."""
@@ -157,9 +153,6 @@ class WorkerPool:
         return not exhausted
 
     async def _ask(self, process: asyncio.subprocess.Process, item: Item) -> dict[str, Any]:
-        if len(item.completion) > MAX_COMPLETION_CHARACTERS:
-            limit = MAX_COMPLETION_CHARACTERS
-            return {"score": 0.0, "reason": f"completion has more than {limit} characters"}
         assert process.stdin is not None
         async with asyncio.timeout(self._crew.timeout_s):
             process.stdin.write(item.line())

@@ -7,9 +7,10 @@ from typing import Protocol
 from prorl_verifier.pool import MEMORY_WORDS, Crew, WorkerPool
 from prorl_verifier.sandbox.budget import patience_s
 from prorl_verifier.sandbox.levels import Isolation
-from prorl_verifier.wire import INFRA_ERROR, VERIFIERS, Item, Verdict
+from prorl_verifier.wire import INFRA_ERROR, VERIFIERS, Item, Verdict, unjudged
 
 CODE = "code"
+NOT_RUN = "isolation none: programs are not run on this node"
 SLACK_S = 30.0
 """Beyond all that a sandbox may take: a code worker that is later is broken."""
 
@@ -94,11 +95,10 @@ class Pools:
         return [item for item in items if self._judges.get(item.verifier) is judge]
 
     def _unjudged(self, item: Item) -> Verdict:
-        reason = "isolation none: programs are not run on this node"
-        if item.verifier not in self._judges:
-            has = ", ".join(self.names)
-            reason = f"unknown verifier {item.verifier!r}; this service has: {has}"
-        return Verdict(id=item.id, outcome=INFRA_ERROR, score=None, reason=reason, seconds=0.0)
+        if item.verifier in self._judges:
+            return unjudged(item.id, NOT_RUN)
+        has = ", ".join(self.names)
+        return unjudged(item.id, f"unknown verifier {item.verifier!r}; this service has: {has}")
 
 
 def _distinct(judges: Iterable[Judge | None]) -> list[Judge]:

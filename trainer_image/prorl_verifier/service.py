@@ -1,38 +1,66 @@
 """The HTTP service: POST /v1/verify, GET /v1/verifiers, /healthz, /readyz, /metrics."""
 
+import asyncio
 import hmac
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from aiohttp import web
-from prometheus_client import generate_latest
+from aiohttp.typedefs import Handler
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from prorl_verifier import __version__
+from prorl_verifier.canary import Canaries
+from prorl_verifier.fingerprint import dataset_hash
+from prorl_verifier.intake import Intake, IntakeFullError
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
 from prorl_verifier.pools import Pools
 from prorl_verifier.sandbox.levels import Isolation
-from prorl_verifier.wire import BatchError, parse_batch
+from prorl_verifier.wire import BatchError, Item, Verdict, parse_batch
 
-MAX_BODY_BYTES = 256 << 20
-RETRY_AFTER_SECONDS = "1"
+MAX_BYTES = 64 << 20
+"""Of one body, and of all bodies that are in flight."""
+RETRY_AFTER = {"Retry-After": "1"}
+UNSEEN = "none"
+"""In metrics, the verifier of an item that no worker had to see."""
+STOPPING = "the service is stopping"
+
+
+class RefusedError(Exception):
+    """The batch is not accepted; nothing of it was judged."""
+
+    def __init__(self, status: int, text: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(text)
+        self.status = status
+        self.headers = headers
 
 
 class Service:
-    """Routes over the workers. `draining` refuses new batches while old ones finish."""
+    """Routes over the workers. `drain` refuses new batches and waits for the old ones."""
 
     def __init__(
-        self, pools: Pools, metrics: Metrics, token: str | None, isolation: Isolation
+        self,
+        pools: Pools,
+        canaries: Canaries,
+        metrics: Metrics,
+        *,
+        token: str | None,
+        isolation: Isolation,
     ) -> None:
-        metrics.isolation(isolation)
+        self._identity = {"version": __version__, "datasetHash": dataset_hash()}
+        metrics.describe(isolation, __version__, self._identity["datasetHash"])
         self._isolation = isolation
         self._pools = pools
+        self._canaries = canaries
         self._metrics = metrics
+        self._intake = Intake(MAX_BYTES, metrics.bytes_in_flight)
         self._token = token
-        self.draining = False
+        self._draining = False
 
     def app(self) -> web.Application:
         """The application; without a token everyone may ask."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES)
+        app = web.Application(middlewares=[self._closing])
         app.router.add_post("/v1/verify", self._verify)
         app.router.add_get("/v1/verifiers", self._verifiers)
         app.router.add_get("/healthz", self._healthz)
@@ -40,21 +68,68 @@ class Service:
         app.router.add_get("/metrics", self._get_metrics)
         return app
 
-    async def _verify(self, request: web.Request) -> web.Response:
-        if not self._authorized(request):
-            return _error(401, "Authorization: the bearer token is wrong")
-        if self.draining:
-            return _error(503, "the service is stopping")
+    async def drain(self, limit_s: float) -> bool:
+        """Refuses new batches; False if old ones are not answered within limit_s seconds."""
+        self._draining = True
         try:
-            items = parse_batch(await request.read())
-            verdicts = await self._pools.verify(items)
+            async with asyncio.timeout(limit_s):
+                await self._intake.emptied()
+        except TimeoutError:
+            return False
+        return True
+
+    @web.middleware
+    async def _closing(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Once it is stopping, an answer ends its connection: the next request goes elsewhere."""
+        response = await handler(request)
+        if self._draining:
+            response.force_close()
+        return response
+
+    async def _verify(self, request: web.Request) -> web.Response:
+        try:
+            num_bytes = self._check(request)
+            with self._intake.hold(num_bytes):
+                verdicts = await self._judge(parse_batch(await _read(request)))
+        except RefusedError as error:
+            return self._refuse(error.status, str(error), error.headers)
         except BatchError as error:
-            return _error(400, str(error))
-        except QueueFullError as error:
-            return _error(429, str(error), {"Retry-After": RETRY_AFTER_SECONDS})
-        return web.json_response(
-            {"version": __version__, "verdicts": [asdict(verdict) for verdict in verdicts]}
-        )
+            return self._refuse(400, str(error))
+        except (QueueFullError, IntakeFullError) as error:
+            return self._refuse(429, str(error), RETRY_AFTER)
+        return web.json_response(self._identity | {"verdicts": [asdict(v) for v in verdicts]})
+
+    def _check(self, request: web.Request) -> int:
+        """The body's size. Raises RefusedError before any of the body is read."""
+        if not self._authorized(request):
+            raise RefusedError(401, "Authorization: the bearer token is wrong")
+        if self._draining:
+            raise RefusedError(503, STOPPING, RETRY_AFTER)
+        self._check_canaries()
+        num_bytes = request.content_length
+        if num_bytes is None:
+            raise RefusedError(411, "Content-Length: missing")
+        if num_bytes > MAX_BYTES:
+            raise RefusedError(413, f"body: {num_bytes} bytes, at most {MAX_BYTES}")
+        if "Content-Encoding" in request.headers:  # its size would say nothing
+            raise RefusedError(415, "Content-Encoding: must be absent")
+        return num_bytes
+
+    def _check_canaries(self) -> None:
+        if self._canaries.fault is not None:
+            raise RefusedError(503, self._canaries.fault, RETRY_AFTER)
+
+    async def _judge(self, entries: list[Item | Verdict]) -> list[Verdict]:
+        """One verdict per entry, in order."""
+        items = [entry for entry in entries if isinstance(entry, Item)]
+        judged = {verdict.id: verdict for verdict in await self._pools.verify(items)}
+        self._check_canaries()  # what was judged beside wrong verdicts is not given away
+        return [self._counted(e, judged[e.id] if isinstance(e, Item) else e) for e in entries]
+
+    def _counted(self, entry: Item | Verdict, verdict: Verdict) -> Verdict:
+        verifier = entry.verifier if isinstance(entry, Item) else UNSEEN
+        self._metrics.verdict(verifier if verifier in self._pools.names else UNSEEN, verdict)
+        return verdict
 
     async def _verifiers(self, request: web.Request) -> web.Response:
         if not self._authorized(request):
@@ -71,13 +146,33 @@ class Service:
         return web.Response(text="ok\n")
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        if self.draining or not self._pools.ready:
-            return _error(503, "no worker is ready")
-        return web.Response(text=f"ok isolation={self._isolation.word}\n")
+        fault = STOPPING if self._draining else self._canaries.fault
+        if fault is None and not self._pools.ready:
+            fault = "no worker is ready"
+        if fault is not None:
+            return _error(503, fault)
+        return web.json_response(
+            self._identity | {"status": "ok", "isolation": self._isolation.word}
+        )
 
     async def _get_metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._metrics.registry), content_type="text/plain")
+        body = generate_latest(self._metrics.registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_LATEST})
+
+    def _refuse(
+        self, status: int, text: str, headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        self._metrics.refused.labels(status).inc()
+        return _error(status, text, headers)
 
 
-def _error(status: int, text: str, headers: dict[str, str] | None = None) -> web.Response:
+async def _read(request: web.Request) -> bytearray:
+    """The body, which the request itself does not keep: it is dropped when it has been parsed."""
+    body = bytearray()
+    async for chunk in request.content.iter_any():
+        body += chunk
+    return body
+
+
+def _error(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:
     return web.json_response({"error": text}, status=status, headers=headers)

@@ -1,12 +1,19 @@
 """The service's documents: strict parsing of a batch, with the field in every error."""
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from prorl_verifier.errors import BadItemError
 
 MAX_ITEMS = 4096
 MAX_COMPLETION_CHARACTERS = 1_000_000
 MAX_ID_CHARACTERS = 128
+MAX_DEPTH = 100
+"""Of lists and objects in an answer or meta."""
+MAX_DIGITS = 4300
+"""Of an integer: what Python converts."""
 MAX_NAME_CHARACTERS = 63
 PASS, FAIL, INFRA_ERROR = "pass", "fail", "infra-error"
 VERIFIERS = ("math-verify", "reasoning-gym", "stem", "instruction", "code")
@@ -43,10 +50,18 @@ class Verdict:
     seconds: float
 
 
-def parse_batch(body: bytes) -> list[Item]:
-    """Raises BatchError."""
+def unjudged(identifier: str, reason: str) -> Verdict:
+    """The infra-error of an item that no worker has seen."""
+    return Verdict(id=identifier, outcome=INFRA_ERROR, score=None, reason=reason, seconds=0.0)
+
+
+def parse_batch(body: bytes | bytearray) -> list[Item | Verdict]:
+    """The items in order; a verdict in the place of one that no worker has to see.
+
+    A batch whose items cannot all be told apart raises BatchError. Whatever else is wrong with an
+    item is an infra-error of that item alone."""
     try:
-        document = json.loads(body, parse_constant=_refuse)
+        document = json.loads(body, parse_int=_integer)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
         raise BatchError(f"body: not JSON: {error}") from error
     items = document.get("items") if isinstance(document, dict) else None
@@ -54,44 +69,72 @@ def parse_batch(body: bytes) -> list[Item]:
         raise BatchError("items: must be a list")
     if len(items) > MAX_ITEMS:
         raise BatchError(f"items: {len(items)} items, at most {MAX_ITEMS}")
-    parsed = [_item(f"items[{index}]", item) for index, item in enumerate(items)]
     seen: set[str] = set()
-    for index, item in enumerate(parsed):
-        if item.id in seen:
-            raise BatchError(f"items[{index}].id: {item.id!r} occurs twice")
-        seen.add(item.id)
-    return parsed
+    for index, item in enumerate(items):
+        identifier = _id(f"items[{index}]", item)
+        if identifier in seen:
+            raise BatchError(f"items[{index}].id: {identifier!r} occurs twice")
+        seen.add(identifier)
+    return [_entry(f"items[{index}]", item) for index, item in enumerate(items)]
 
 
-def _refuse(text: str) -> float:
-    raise ValueError(f"{text} is not a finite number")
+def _integer(digits: str) -> float:
+    """Too large a number is infinite, and so refused with its item instead of the batch."""
+    return int(digits) if len(digits) <= MAX_DIGITS else math.inf
 
 
-def _item(where: str, item: Any) -> Item:
+def _id(where: str, item: Any) -> str:
     if not isinstance(item, dict):
         raise BatchError(f"{where}: must be an object")
-    unknown = sorted(item.keys() - {"id", "verifier", "completion", "answer", "meta"})
-    if unknown:
-        raise BatchError(f"{where}.{unknown[0]}: unknown field")
-    identifier, completion = item.get("id"), item.get("completion")
+    identifier = item.get("id")
     if not isinstance(identifier, str) or not 1 <= len(identifier) <= MAX_ID_CHARACTERS:
         raise BatchError(f"{where}.id: must be a text of 1 to {MAX_ID_CHARACTERS} characters")
+    return identifier
+
+
+def _entry(where: str, item: dict[str, Any]) -> Item | Verdict:
+    try:
+        parsed = _item(where, item)
+    except BadItemError as error:
+        return unjudged(item["id"], str(error))
+    if len(parsed.completion) <= MAX_COMPLETION_CHARACTERS:
+        return parsed
+    reason = f"completion has more than {MAX_COMPLETION_CHARACTERS} characters"
+    return Verdict(id=parsed.id, outcome=FAIL, score=0.0, reason=reason, seconds=0.0)
+
+
+def _item(where: str, item: dict[str, Any]) -> Item:
+    unknown = sorted(item.keys() - {"id", "verifier", "completion", "answer", "meta"})
+    if unknown:
+        raise BadItemError(f"{where}.{unknown[0][:60]}: unknown field")
     verifier = item.get("verifier")
     if not isinstance(verifier, str) or not 1 <= len(verifier) <= MAX_NAME_CHARACTERS:
-        raise BatchError(
+        raise BadItemError(
             f"{where}.verifier: must be a text of 1 to {MAX_NAME_CHARACTERS} characters"
         )
-    if not isinstance(completion, str):
-        raise BatchError(f"{where}.completion: must be a text")
+    if not isinstance(item.get("completion"), str):
+        raise BadItemError(f"{where}.completion: must be a text")
     if item.get("answer") is None:
-        raise BatchError(f"{where}.answer: missing")
-    meta = item.get("meta", {})
-    if not isinstance(meta, dict):
-        raise BatchError(f"{where}.meta: must be an object")
-    return Item(
-        id=identifier,
-        verifier=verifier,
-        completion=completion,
-        answer=item["answer"],
-        meta=meta,
-    )
+        raise BadItemError(f"{where}.answer: missing")
+    if not isinstance(item.get("meta", {}), dict):
+        raise BadItemError(f"{where}.meta: must be an object")
+    for name in ("answer", "meta"):
+        _check_value(f"{where}.{name}", item.get(name))
+    return Item(**item)
+
+
+def _check_value(where: str, value: Any) -> None:
+    """Raises BadItemError for what JSON cannot say and for what is nested too deep."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        for inner in level:
+            if type(inner) is float and not math.isfinite(inner):
+                raise BadItemError(
+                    f"{where}: holds a number that is not finite or has over {MAX_DIGITS} digits"
+                )
+        lists = [inner for inner in level if type(inner) is list]
+        objects = [inner.values() for inner in level if type(inner) is dict]
+        level = [inner for values in (*lists, *objects) for inner in values]
+        if not level:
+            return
+    raise BadItemError(f"{where}: nested more than {MAX_DEPTH} deep")

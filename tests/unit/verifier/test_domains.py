@@ -69,11 +69,10 @@ ITEM = {"id": "a", "verifier": "math-verify", "completion": "1", "answer": "1"}
 @pytest.mark.parametrize(
     ("body", "field"),
     [
-        (b"\xff", "body"), (b"[1]", "items"), (b'{"items": [NaN]}', "body"),
+        (b"\xff", "body"), (b"[1]", "items"), (b'{"items": [NaN]}', r"items\[0\]: must be"),
         (json.dumps({"items": [ITEM, ITEM]}).encode(), r"items\[1\]\.id: 'a' occurs twice"),
-        (json.dumps({"items": [{**ITEM, "verifier": ""}]}).encode(), r"items\[0\]\.verifier: must"),
-        (json.dumps({"items": [{**ITEM, "more": 1}]}).encode(), r"items\[0\]\.more: unknown"),
-        (json.dumps({"items": [{**ITEM, "completion": 1}]}).encode(), r"items\[0\]\.completion"),
+        (json.dumps({"items": [{**ITEM, "id": ""}]}).encode(), r"items\[0\]\.id: must be"),
+        (json.dumps({"items": [ITEM] * 4097}).encode(), r"items: 4097 items, at most 4096"),
     ],
 )  # fmt: skip
 def test_a_malformed_batch_is_refused_naming_the_field(body, field):

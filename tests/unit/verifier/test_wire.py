@@ -1,0 +1,119 @@
+"""A batch with a bad item: that item is an infra-error, and the others are judged."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from prorl_verifier.wire import (
+    FAIL,
+    INFRA_ERROR,
+    MAX_DEPTH,
+    MAX_DIGITS,
+    BatchError,
+    Item,
+    Verdict,
+    parse_batch,
+)
+
+GOOD = {"id": "good", "verifier": "math-verify", "completion": "1", "answer": "1", "meta": {}}
+
+
+def nested(depth: int) -> Any:
+    value: Any = "1"
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+def parse_beside_good(text: str) -> Item | Verdict:
+    """What becomes of an item between two good ones, which stay as they are."""
+    before, after = ({**GOOD, "id": name} for name in ("before", "after"))
+    body = f'{{"items": [{json.dumps(before)}, {text}, {json.dumps(after)}]}}'
+    first, middle, last = parse_batch(body.encode())
+    assert (first, last) == (Item(**before), Item(**after))
+    return middle
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ('"answer": null', "answer: missing"),
+        ('"answer": NaN', "answer: holds a number that is not finite"),
+        ('"answer": {"accept": [1, -Infinity]}', "answer: holds a number that is not finite"),
+        ('"answer": 1e999', "answer: holds a number that is not finite"),
+        (f'"answer": {"9" * (MAX_DIGITS + 1)}', "answer: holds a number that is not finite"),
+        (f'"answer": {json.dumps(nested(MAX_DEPTH + 1))}', "answer: nested more than 100 deep"),
+        ('"meta": {"entry": {"metadata": NaN}}', "meta: holds a number that is not finite"),
+        ('"meta": []', "meta: must be an object"),
+        ('"completion": 1', "completion: must be a text"),
+        ('"completion": null', "completion: must be a text"),
+        (f'"verifier": "{"x" * 64}"', "verifier: must be a text of 1 to 63 characters"),
+        ('"verifier": ["math-verify"]', "verifier: must be a text of 1 to 63 characters"),
+        ('"more": 1', "more: unknown field"),
+    ],
+)
+def test_an_item_that_cannot_be_judged_is_an_infra_error_of_its_own(
+    changes: str, reason: str
+) -> None:
+    found = parse_beside_good(json.dumps(GOOD)[:-1] + f", {changes}}}")  # the last one counts
+    assert isinstance(found, Verdict)
+    assert (found.id, found.outcome, found.score) == ("good", INFRA_ERROR, None)
+    assert found.reason.startswith("items[1].")
+    assert reason in found.reason
+
+
+@pytest.mark.parametrize("name", ["verifier", "completion", "answer"])
+def test_a_field_that_is_missing_is_an_infra_error_too(name: str) -> None:
+    found = parse_beside_good(json.dumps({k: v for k, v in GOOD.items() if k != name}))
+    assert isinstance(found, Verdict)
+    assert found.outcome == INFRA_ERROR
+    assert f"items[1].{name}" in found.reason
+
+
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (int("9" * MAX_DIGITS), "9" * MAX_DIGITS),
+        (nested(MAX_DEPTH), json.dumps(nested(MAX_DEPTH))),
+        ("\ud800", '"\\ud800"'),
+        (1.7e308, "1.7e308"),
+    ],
+)
+def test_what_is_just_within_the_limits_is_judged_and_reaches_a_worker_as_it_is(
+    answer: Any, text: str
+) -> None:
+    found = parse_beside_good(json.dumps(GOOD)[:-1] + f', "answer": {text}}}')
+    assert isinstance(found, Item)
+    assert found.answer == answer
+    assert json.loads(found.line())["answer"] == answer
+
+
+def test_too_long_a_completion_earns_nothing_and_no_worker_sees_it() -> None:
+    for length, judged in ((1_000_000, Item), (1_000_001, Verdict)):
+        found = parse_beside_good(json.dumps({**GOOD, "completion": "x" * length}))
+        assert isinstance(found, judged)
+    assert isinstance(found, Verdict)
+    assert (found.outcome, found.score) == (FAIL, 0.0)
+    assert found.reason == "completion has more than 1000000 characters"
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=9), inner),
+    max_leaves=8,
+)
+FIELDS = st.sampled_from(["id", "verifier", "completion", "answer", "meta", "more"])
+
+
+@given(items=st.lists(st.dictionaries(FIELDS, JSON) | JSON, max_size=4))
+def test_any_batch_is_refused_as_a_whole_or_has_one_entry_per_item(items: list[Any]) -> None:
+    told_apart = [item["id"] for item in items if isinstance(item, dict) and "id" in item]
+    sound = all(isinstance(i, str) and i for i in told_apart) and len(told_apart) == len(items)
+    body = json.dumps({"items": items}).encode()
+    if sound and len({*told_apart}) == len(items):
+        assert [entry.id for entry in parse_batch(body)] == told_apart
+    else:
+        with pytest.raises(BatchError, match=r"^items\["):
+            parse_batch(body)
