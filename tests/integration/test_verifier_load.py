@@ -16,6 +16,7 @@ import psutil
 import pytest
 from prorl_trainer.types import Completion, FinishReason, Prompt
 from prorl_trainer.verify.client import VerifierClient
+from prorl_trainer.verify.resolve import by_name
 from prorl_verifier.canary import Canary, load
 from prorl_verifier.service import MAX_BYTES
 from verifier_process import TOKEN, VerifierProcess, batches, metric, mixed_items, served
@@ -122,16 +123,16 @@ async def judge_while(
     """A burst through the trainer's client, disturbed until it ends: every sample gets the score
     that is right for it."""
     drawn = random.Random(3).choices(load(), k=num_groups)
-    client = VerifierClient(service.url, TOKEN, budget_s=200)
+    client = VerifierClient(by_name(service.url), TOKEN, budget_s=200)
     groups = [make_group(canary, f"group-{index}") for index, canary in enumerate(drawn)]
     disturbance = asyncio.ensure_future(disturb())
-    verdicts = await asyncio.gather(*(client.verify(*group) for group in groups))
+    asked = [(prompt, completion) for prompt, group in groups for completion in group]
+    verdicts = await asyncio.gather(*(client.verify(*pair) for pair in asked))
     disturbance.cancel()
     await asyncio.wait({disturbance})
     assert disturbance.cancelled()  # or it has failed
     await client.close()
-    found = [[verdict.score for verdict in group] for group in verdicts]
-    assert found == [[canary.score] * GROUP for canary in drawn]
+    assert [v.score for v in verdicts] == [c.score for c in drawn for _ in range(GROUP)]
     assert client.infra_errors == 0
 
 
