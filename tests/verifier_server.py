@@ -35,8 +35,9 @@ def verdict(item: dict[str, Any], score: float | None = 1.0, **changes: Any) -> 
     return {"id": item["id"], "outcome": outcome, "score": score, "reason": "r", **changes}
 
 
-def answer(verdicts: list[dict[str, Any]]) -> web.Response:
-    return web.json_response({"version": "1", "datasetHash": "0" * 64, "verdicts": verdicts})
+def answer(verdicts: list[dict[str, Any]], dataset_hash: str = "0" * 64) -> web.Response:
+    document = {"version": "1", "datasetHash": dataset_hash, "verdicts": verdicts}
+    return web.json_response(document)
 
 
 def all_pass(items: Items) -> web.Response:

@@ -120,3 +120,16 @@ async def test_a_refused_token_ends_all_that_travelled_together() -> None:
         calls = [asyncio.create_task(ask(client, i)) for i in "ab"]
         await asyncio.wait(calls)
         assert all(isinstance(call.exception(), UnauthorizedError) for call in calls)
+
+
+async def test_verifiers_that_may_judge_differently_are_told_of_once(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    other = ScriptedVerifier(always=lambda items: answer([verdict(i) for i in items], "f" * 64))
+    async with client_of(ScriptedVerifier(always=all_pass), other) as client:
+        await ask(client, *IDS)
+        await ask(client, *(f"again-{i}" for i in IDS))
+    told = [r.getMessage() for r in caplog.records if "differently" in r.getMessage()]
+    assert len(told) == 1
+    assert "ffffffffffff" in told[0]
+    assert "000000000000" in told[0]

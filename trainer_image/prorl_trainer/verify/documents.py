@@ -31,13 +31,19 @@ def build_body(items: Sequence[VerifyItem]) -> bytes:
     return VerifyRequest(items=list(items)).model_dump_json(by_alias=True).encode()
 
 
-def parse_answer(items: Sequence[VerifyItem], body: bytes) -> dict[str, VerdictDocument]:
-    """Verdicts by id; some may be missing. Raises VerifierError unless there is at most one sound
-    verdict per item."""
+def parse_answer(body: bytes) -> VerifyResponse:
+    """Raises VerifierError."""
     try:
-        response = VerifyResponse.model_validate_json(body)
+        return VerifyResponse.model_validate_json(body)
     except ValidationError as error:
         raise VerifierError(f"The verifier's answer is malformed: {error}") from error
+
+
+def verdicts_of(
+    items: Sequence[VerifyItem], response: VerifyResponse
+) -> dict[str, VerdictDocument]:
+    """Verdicts by id; some may be missing. Raises VerifierError unless there is at most one sound
+    verdict per item."""
     asked = {item.id for item in items}
     found: dict[str, VerdictDocument] = {}
     for verdict in response.verdicts:

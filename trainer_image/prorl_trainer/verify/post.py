@@ -1,5 +1,6 @@
 """One request to one verifier: its connection, and what a refusal means."""
 
+import logging
 import socket
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +9,9 @@ import aiohttp
 from prorl_api.wire import VerdictDocument, VerifyItem
 
 from prorl_trainer.errors import DataError, UnauthorizedError, VerifierError
-from prorl_trainer.verify.documents import build_body, parse_answer
+from prorl_trainer.verify.documents import build_body, parse_answer, verdicts_of
+
+log = logging.getLogger(__name__)
 
 CONNECT_SECONDS = 5.0
 KEEPALIVE = {socket.TCP_KEEPIDLE: 20, socket.TCP_KEEPINTVL: 10, socket.TCP_KEEPCNT: 3}
@@ -34,6 +37,8 @@ class Poster:
         # How many requests there are at once is decided per endpoint.
         connector = aiohttp.TCPConnector(limit=0, socket_factory=watched_socket)
         headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        self._hashes: dict[str, str] = {}
+        """dataset_hash -> a verifier that has it."""
         self._session = aiohttp.ClientSession(headers=headers, connector=connector)
 
     async def post(
@@ -48,7 +53,20 @@ class Poster:
             answer = await response.read()
             if response.status != 200:
                 raise _refusal(response, answer.decode(errors="replace")[:500])
-            return parse_answer(items, answer)
+        judged = parse_answer(answer)
+        self._compare(base_url, judged.dataset_hash)
+        return verdicts_of(items, judged)
+
+    def _compare(self, base_url: str, dataset_hash: str) -> None:
+        """Verifiers that do not judge alike are told of, once for each pair of hashes."""
+        if dataset_hash in self._hashes:
+            return
+        for other, url in self._hashes.items():
+            log.warning(
+                "verifiers may judge differently: dataset_hash=%s at %s, %s at %s",
+                dataset_hash[:12], base_url, other[:12], url,
+            )  # fmt: skip
+        self._hashes[dataset_hash] = base_url
 
     async def close(self) -> None:
         """Closes the connections."""
