@@ -7,6 +7,7 @@ from typing import Any
 from prorl_api.job import ProRLJob, ProRLJobSpec
 from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import RunPolicy
+from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
 from prorl_api.wire import JobDocument
@@ -23,7 +24,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     Defaults are left out so that a field which a later version adds, with a default that changes
     nothing, does not make a running job's checkpoints another job's.
     """
-    # What may change while the job runs is no part of the spec's identity.
+    # What may change while the job runs is no part of the spec's identity; nor is its network.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
     fixed = spec.model_copy(
         update={
@@ -31,6 +32,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
             "rollout": rollout,
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),
+            "network": NetworkSpec(),
             "export": None,
             "tracking": TrackingSpec(),
         }

@@ -11,6 +11,7 @@ from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
 from prorl_api.spec_model import DataSpec, ModelSpec
+from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import ExportSpec, TrackingSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
@@ -46,6 +47,7 @@ class ProRLJobSpec(ApiModel):
     reference_reset: ReferenceResetSpec = ReferenceResetSpec()
     guard: GuardSpec = GuardSpec()
     run_policy: RunPolicy = RunPolicy()
+    network: NetworkSpec = NetworkSpec()
     export: ExportSpec | None = None
     """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""
     tracking: TrackingSpec = TrackingSpec()

@@ -110,7 +110,8 @@ RULES: tuple[Rule, ...] = (
 
 IMMUTABLE = (
     "spec.model", "spec.data", "spec.algorithm", "spec.coordinator", "spec.trainer",
-    "spec.verifier", "spec.checkpoint", "spec.referenceReset", "spec.gpuResourceName",
+    "spec.verifier", "spec.network", "spec.checkpoint", "spec.referenceReset",
+    "spec.gpuResourceName",
     "spec.rollout.engine", "spec.rollout.minReplicas", "spec.rollout.gpusPerReplica",
     "spec.rollout.maxStaleness", "spec.rollout.verifyWeights", "spec.rollout.pod",
 )  # fmt: skip

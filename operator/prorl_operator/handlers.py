@@ -22,9 +22,10 @@ CHILDREN = (
     ("", "v1", "services"),
     ("", "v1", "configmaps"),
     ("", "v1", "persistentvolumeclaims"),
+    ("networking.k8s.io", "v1", "networkpolicies"),
 )
 KINDS = {"services": "Service", "configmaps": "ConfigMap"}
-KINDS["persistentvolumeclaims"] = "PersistentVolumeClaim"
+KINDS |= {"persistentvolumeclaims": "PersistentVolumeClaim", "networkpolicies": "NetworkPolicy"}
 OURS = f"{runtime.LABEL_MANAGED_BY}={runtime.MANAGED_BY}"
 
 

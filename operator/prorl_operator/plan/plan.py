@@ -7,6 +7,7 @@ from prorl_api.status import ConditionType, Phase, ProRLJobStatus
 
 from prorl_operator.build.config import build_config
 from prorl_operator.build.names import Manifest
+from prorl_operator.build.network import build_network_policies
 from prorl_operator.build.services import build_headless_service, build_verifier_service
 from prorl_operator.build.storage import build_claim
 from prorl_operator.plan import conditions
@@ -96,10 +97,11 @@ def _objects(observed: Observed, now: datetime) -> Iterator[Action]:
 
 
 def desired_objects(observed: Observed) -> list[Manifest]:
-    """ConfigMap, Services and, where the job brings none, the checkpoint claim."""
+    """ConfigMap, Services, NetworkPolicies and, where the job brings none, the checkpoint claim."""
     job = observed.job
     claim = build_claim(job)
     objects = [build_config(job), build_headless_service(job), build_verifier_service(job)]
+    objects += build_network_policies(job)
     return [*objects, claim] if claim else objects
 
 

@@ -128,7 +128,7 @@ class Watch:
             yield changed if changed and changed.name == view.name else view
 
     def children(self, key: Key) -> list[dict[str, Any]]:
-        kinds = ("Service", "ConfigMap", "PersistentVolumeClaim")
+        kinds = ("Service", "ConfigMap", "PersistentVolumeClaim", "NetworkPolicy")
         return [one for (kind, _), one in self.api.objects.items() if kind in kinds]
 
 

@@ -28,6 +28,7 @@ from prorl_operator.plan.plan import PROBLEM_RETRY_S, invalid_plan, make_plan
 
 KINDS = {"q-config": "ConfigMap", "q": "Service", "q-verifier": "Service"}
 KINDS["q-checkpoints"] = "PersistentVolumeClaim"
+KINDS |= {f"q-isolated-{part}": "NetworkPolicy" for part in ("ray", "coordinator", "verifier")}
 
 
 def describe(action: Action) -> str:
@@ -52,6 +53,9 @@ def test_a_new_job_gets_its_objects_before_its_pods() -> None:
         "apply ConfigMap q-config",
         "apply Service q",
         "apply Service q-verifier",
+        "apply NetworkPolicy q-isolated-ray",
+        "apply NetworkPolicy q-isolated-coordinator",
+        "apply NetworkPolicy q-isolated-verifier",
         "apply PersistentVolumeClaim q-checkpoints",
         "create q-coordinator-0-1",
         "create q-trainer-0-1",
