@@ -10,6 +10,7 @@ from prorl_api.canonical import job_document
 from prorl_api.job import parse_job
 from prorl_api.spec_output import ExportDtype
 from prorl_api.wire import JobDocument, MetricsRecord
+from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import ReferenceState, ResetEntry, RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.export.export import MAX_FILE_BYTES, Source, write_export
@@ -42,7 +43,7 @@ class Trained:
 
     def save(self, step: int) -> None:
         """Commits a checkpoint of what the learner holds now."""
-        store = CheckpointStore(self.directory / "checkpoints", keep=5)
+        store = CheckpointStore(Directory(self.directory / "checkpoints"), keep=5)
         store.open_for_attempt(None)
         asyncio.run(store.commit(make_state(self.job, step), self.group.save, 0.0))
 

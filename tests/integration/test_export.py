@@ -69,7 +69,7 @@ def test_shards_of_two_ranks_are_read_as_one_model(tmp_path: Path) -> None:
         ("weights", ()),
     ]
     wanted = run_two(model_dir, plan, tmp_path)[0][2]
-    weights = PolicyWeights(tmp_path / "shards", model_dir)
+    weights = PolicyWeights(str(tmp_path / "shards"), model_dir)
     assert weights.shapes.keys() == dict(wanted).keys()
     for name, tensor in dict(wanted).items():
         assert torch.equal(weights.read(name), tensor)

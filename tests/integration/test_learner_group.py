@@ -66,10 +66,10 @@ async def test_a_group_survives_what_befalls_its_ranks(model_dir: Path, tmp_path
     assert found.metrics == pytest.approx(alone(model_dir).metrics, rel=1e-2, abs=1e-5)
 
     shards = tmp_path / "shards"
-    files = (await group.save(shards)).files
+    files = (await group.save(str(shards))).files
     assert files.keys() == {path.name for path in shards.iterdir()}
     with pytest.raises(StorageError, match="/dev/full"):
-        await group.save(Path("/dev/full/shards"))
+        await group.save("/dev/full/shards")
 
     os.kill((await process_ids(group))[1], signal.SIGKILL)
     start = time.monotonic()
@@ -79,7 +79,7 @@ async def test_a_group_survives_what_befalls_its_ranks(model_dir: Path, tmp_path
     await group.close()
 
     second = await create_learner_group(settings_of(model_dir))
-    await second.load(shards)
+    await second.load(str(shards))
     assert (await second.update(BATCH, make_settings())).metrics["kl"] > 0
     await second.close()
 

@@ -16,6 +16,7 @@ import pytest
 from local_run import MANIFEST, STEPS, LocalRun, learned, weights
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.manifest import read_manifest
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.losses import MAX_LOSSES
@@ -163,7 +164,7 @@ def test_a_full_disk_ends_with_the_code_of_storage_and_the_last_checkpoint_loads
     assert "No space left on device" in output
 
     (small_disk / "filler").unlink()
-    store = CheckpointStore(run.directory / "checkpoints", keep=3)
+    store = CheckpointStore(Directory(run.directory / "checkpoints"), keep=3)
     checkpoint = store.load(Resume.LATEST)
     assert checkpoint is not None
     assert checkpoint.state.step >= 2

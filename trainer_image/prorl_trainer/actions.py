@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
 from prorl_api.wire import Stage
 
@@ -14,7 +13,7 @@ from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.protocols import LearnerGroup
 
 
-async def shards_of(step: int, *, store: CheckpointStore) -> Path:
+async def shards_of(step: int, *, store: CheckpointStore) -> str:
     """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
     return (await asyncio.to_thread(store.open, step)).shards
 

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_guard import GuardAction
@@ -50,7 +49,7 @@ class Parts:
     """Goes back to the last healthy checkpoint: its state. Raises CheckpointError."""
     wait_for_resume: Callable[[RunState], Awaitable[None]]
     """Returns when somebody says Resume. May raise as at_safe_point does."""
-    shards_of: Callable[[int], Awaitable[Path]]
+    shards_of: Callable[[int], Awaitable[str]]
     """The learners' files of the checkpoint of a step. Raises CheckpointError."""
     at_safe_point: Callable[[RunState], Awaitable[None]]
     """Between steps: answers who asks for a save, a stop or leave. May raise to end the loop."""

@@ -4,7 +4,6 @@ Their records are those of types.py. Nothing here imports torch, ray or vllm.
 """
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Protocol
 
 from prorl_trainer.types import (
@@ -45,7 +44,7 @@ class LearnerGroup(Protocol):
         ...
 
     async def reset_reference(
-        self, *, source: Path | None = None, clear_optimizer: bool = False
+        self, *, source: str | None = None, clear_optimizer: bool = False
     ) -> None:
         """Copies the policy (full precision) to the frozen reference: the current one, or that of
         the checkpoint whose shards are in `source`; the policy itself stays as it is.
@@ -53,12 +52,13 @@ class LearnerGroup(Protocol):
         and changes nothing then."""
         ...
 
-    async def save(self, directory: Path) -> ShardFiles:
-        """Writes policy, optimizer, RNG and reference shards, fsynced, below `directory`."""
+    async def save(self, place: str) -> ShardFiles:
+        """Writes shards of policy, optimizer and reference, durable, into a directory. Raises
+        StorageError."""
         ...
 
-    async def load(self, directory: Path) -> None:
-        """Loads what save wrote, on any number of ranks."""
+    async def load(self, place: str) -> None:
+        """Loads what save wrote, on any number of ranks. Raises CheckpointError."""
         ...
 
 

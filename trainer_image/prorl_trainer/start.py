@@ -105,14 +105,14 @@ def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
     mine, theirs = first, checkpoint.state
     if mine.spec_hash != theirs.spec_hash:
         raise CheckpointError(
-            f"{checkpoint.directory} was made with another spec ({theirs.spec_hash[:12]}, this job "
+            f"{checkpoint.name} was made with another spec ({theirs.spec_hash[:12]}, this job "
             f"has {mine.spec_hash[:12]}). Use another job name or claim to start afresh."
         )
     for name, fingerprint in sorted(mine.data_fingerprints.items()):
         before = theirs.data_fingerprints.get(name)
         if before != fingerprint:
             raise CheckpointError(
-                f"{checkpoint.directory} was made with other rows of data set {name} "
+                f"{checkpoint.name} was made with other rows of data set {name} "
                 f"({(before or 'none')[:12]}, now {fingerprint[:12]}). Bring them back as they "
                 "were, or use another job name or claim to start afresh."
             )

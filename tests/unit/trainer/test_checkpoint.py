@@ -14,7 +14,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_api.spec_lifecycle import Resume
-from prorl_trainer.checkpoint.files import Files
+from prorl_trainer.checkpoint.directory import Directory
+from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.state import GuardState, RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.errors import CheckpointError, StorageError, TrainerLostError
@@ -63,8 +64,9 @@ def make_state(step: int, **fields) -> RunState:
     return RunState(job_uid="u", job_name="j", spec_hash="h", step=step, **fields)
 
 
-async def write_shards(directory: Path) -> ShardFiles:
-    (directory / "__0_0.distcp").write_bytes(SHARD)
+async def write_shards(place: str) -> ShardFiles:
+    with storage_errors(Path(place)):
+        Path(place, "__0_0.distcp").write_bytes(SHARD)
     return ShardFiles(files={"__0_0.distcp": (len(SHARD), hashlib.sha256(SHARD).hexdigest())})
 
 
@@ -73,7 +75,7 @@ def commit(store: CheckpointStore, step: int, **fields) -> None:
 
 
 def opened(directory: Path, *, attempt: int | None = None, files: Files | None = None):
-    store = CheckpointStore(directory, keep=2, files=files)
+    store = CheckpointStore(Directory(directory, files), keep=2)
     store.open_for_attempt(attempt)
     return store
 
@@ -120,8 +122,8 @@ def test_a_crash_at_any_operation_leaves_the_old_or_the_new_checkpoint(tmp_path,
     first = opened(tmp_path)
     commit(first, 1)
     commit(first, 2)
-    store = opened(tmp_path)
-    store._files = FailingFiles(operation, Crash(), after=after)
+    store = opened(tmp_path, files=(files := FailingFiles(10**6, Crash(), after=after)))
+    files.left = operation
     try:
         commit(store, 3)
     except Crash:
@@ -137,16 +139,17 @@ def test_the_crashes_above_cover_every_operation_of_a_commit(tmp_path):
     first = opened(tmp_path)
     commit(first, 1)
     commit(first, 2)
-    first._files = FailingFiles(1000, Crash())
-    commit(first, 3)
-    assert 1000 - first._files.left == OPERATIONS
+    store = opened(tmp_path, files=(files := FailingFiles(10**6, Crash())))
+    files.left = 1000
+    commit(store, 3)
+    assert 1000 - files.left == OPERATIONS
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
 def test_a_storage_fault_names_the_path_and_keeps_the_last_checkpoint(tmp_path, code):
     commit(opened(tmp_path), 1)
-    store = opened(tmp_path)
-    store._files = FailingFiles(2, OSError(code, "no"))
+    store = opened(tmp_path, files=(files := FailingFiles(10**6, OSError(code, "no"))))
+    files.left = 2
     with pytest.raises(StorageError, match="step-00000002 cannot be written") as caught:
         commit(store, 2)
     assert errno.errorcode[code] in str(caught.value)
@@ -214,7 +217,7 @@ def test_a_stale_attempt_can_neither_open_nor_commit(tmp_path):
 
 
 def claim(directory: Path, attempt: int, job_uid: str) -> CheckpointStore:
-    store = CheckpointStore(directory, keep=2)
+    store = CheckpointStore(Directory(directory), keep=2)
     assert store.open_for_attempt(attempt, job_uid) == attempt
     return store
 
@@ -255,7 +258,7 @@ def test_no_changed_byte_is_ever_loaded(tmp_path_factory, two_steps, data):
     assert found is not None
     # A changed creation time or attempt in the manifest changes nothing that is loaded.
     assert found.state == make_state(found.manifest.step)
-    assert (found.shards / "__0_0.distcp").read_bytes() == SHARD
+    assert Path(found.shards, "__0_0.distcp").read_bytes() == SHARD
     assert found.manifest.step == (2 if path.name == "manifest.json" and newest.exists() else 1)
     shutil.rmtree(directory)
 
@@ -307,8 +310,33 @@ def test_a_step_of_an_older_attempt_makes_way(tmp_path):
     assert len(list(tmp_path.glob("step-00000001.bad-*"))) == 1
 
 
+def test_what_a_replaced_attempt_committed_after_all_is_not_loaded(tmp_path):
+    """It had looked at the claims just before the new attempt made its own."""
+    zombie = opened(tmp_path, attempt=1)
+    commit(zombie, 1)
+    new = opened(tmp_path, attempt=2)
+    commit(new, 2)
+    late = opened(tmp_path / "elsewhere", attempt=1)
+    commit(late, 5)
+    (tmp_path / "elsewhere" / "step-00000005").rename(tmp_path / "step-00000005")
+    assert latest_step(tmp_path) == 2
+    assert len(list(tmp_path.glob("step-00000005.bad-*"))) == 1
+
+
+def test_a_commit_that_a_claim_overtakes_is_not_acknowledged(tmp_path):
+    class Overtaken(Files):
+        def rename(self, source, target):
+            super().rename(source, target)
+            opened(tmp_path, attempt=2)
+
+    old = opened(tmp_path, attempt=1, files=Overtaken())
+    with pytest.raises(CheckpointError, match="attempt 2 has taken over"):
+        commit(old, 1)
+    assert old.last_step is None
+
+
 def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
-    async def fail(_: Path) -> ShardFiles:
+    async def fail(_: str) -> ShardFiles:
         raise StorageError("no space")
 
     store = opened(tmp_path)
@@ -320,8 +348,8 @@ def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
 def test_what_a_dying_rank_wrote_after_a_failed_save_is_removed_by_the_next(tmp_path):
     written = []
 
-    async def fail(directory: Path) -> ShardFiles:
-        written.append(directory)
+    async def fail(place: str) -> ShardFiles:
+        written.append(Path(place))
         raise TrainerLostError("a rank is gone")
 
     store = opened(tmp_path)
@@ -342,9 +370,9 @@ def test_leftovers_that_cannot_be_removed_keep_no_attempt_from_starting(tmp_path
 
 
 def test_a_shard_of_another_size_than_its_rank_says_is_not_committed(tmp_path):
-    async def short(directory: Path) -> ShardFiles:
-        files = (await write_shards(directory)).files
-        (directory / "__0_0.distcp").write_bytes(SHARD[:-1])
+    async def short(place: str) -> ShardFiles:
+        files = (await write_shards(place)).files
+        Path(place, "__0_0.distcp").write_bytes(SHARD[:-1])
         return ShardFiles(files=files)
 
     store = opened(tmp_path)
@@ -380,7 +408,7 @@ def test_a_full_disk_costs_no_checkpoint_and_space_brings_it_back(small_disk):
 
 
 def committed(directory: Path, *steps: int, **fields) -> CheckpointStore:
-    store = CheckpointStore(directory, keep=9)
+    store = CheckpointStore(Directory(directory), keep=9)
     store.open_for_attempt(None)
     for step in steps:
         commit(store, step, **fields)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from prorl_api.spec_lifecycle import Resume
-from prorl_trainer.checkpoint.documents import CARRIED, documents, read_state
+from prorl_trainer.checkpoint.directory import Directory
+from prorl_trainer.checkpoint.documents import CARRIED, documents, parse_state
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.types import CarriedGroup, Completion, FinishReason, ShardFiles, Verdict
@@ -30,13 +31,13 @@ def make_state(step: int, *groups: CarriedGroup) -> RunState:
     )  # fmt: skip
 
 
-async def write_shards(directory: Path) -> ShardFiles:
-    (directory / "shard").write_bytes(b"w")
+async def write_shards(place: str) -> ShardFiles:
+    Path(place, "shard").write_bytes(b"w")
     return ShardFiles(files={"shard": (1, hashlib.sha256(b"w").hexdigest())})
 
 
 def opened(directory: Path) -> CheckpointStore:
-    store = CheckpointStore(directory, keep=2)
+    store = CheckpointStore(Directory(directory), keep=2)
     store.open_for_attempt(None)
     return store
 
@@ -54,7 +55,7 @@ def test_they_come_back_as_they_were_and_the_state_stays_small(tmp_path: Path) -
     assert checkpoint is not None
     assert checkpoint.state == state
     assert CARRIED in checkpoint.manifest.files
-    assert "carried" not in json.loads((checkpoint.directory / "state.json").read_text())
+    assert "carried" not in json.loads(Path(checkpoint.name, "state.json").read_text())
 
 
 def test_without_any_there_is_no_file(tmp_path: Path) -> None:
@@ -80,9 +81,7 @@ def test_damaged_ones_cost_the_checkpoint(tmp_path: Path, damage: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["[{}]", '[{"ordinal": "7"}]', "nonsense"])
-def test_what_is_no_group_is_refused(tmp_path: Path, text: str) -> None:
+def test_what_is_no_group_is_refused(text: str) -> None:
     files = documents(make_state(4, GROUP)) | {CARRIED: text.encode()}
-    for name, data in files.items():
-        (tmp_path / name).write_bytes(data)
     with pytest.raises(ValueError, match="validation error"):
-        read_state(tmp_path, files)
+        parse_state(files)

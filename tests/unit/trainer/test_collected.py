@@ -1,8 +1,6 @@
 """Dynamic sampling over many steps: no prompt is lost or used twice, whatever stops in between."""
 
-import tempfile
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -17,7 +15,7 @@ from prorl_trainer.algo.staleness import (
     version_name,
     version_step,
 )
-from prorl_trainer.checkpoint.documents import documents, read_state
+from prorl_trainer.checkpoint.documents import documents, parse_state
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import rollout_metrics
 from prorl_trainer.collected import Collected
@@ -30,12 +28,8 @@ STEPS = 6
 
 
 def saved_and_loaded(state: RunState) -> RunState:
-    """Through the files of a checkpoint."""
-    with tempfile.TemporaryDirectory() as name:
-        files = documents(state)
-        for file, data in files.items():
-            (Path(name) / file).write_bytes(data)
-        return read_state(Path(name), files)
+    """Through the documents of a checkpoint."""
+    return parse_state(documents(state))
 
 
 async def run_with_stops(

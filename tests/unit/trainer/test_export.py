@@ -192,7 +192,7 @@ def test_shards_of_another_model_are_refused(trained: Trained, tmp_path: Path) -
 
 
 def test_one_tensor_is_read_at_a_time(trained: Trained) -> None:
-    weights = PolicyWeights(trained.source.checkpoint / "shards", trained.model_dir)
+    weights = PolicyWeights(str(trained.source.checkpoint / "shards"), trained.model_dir)
     for name, tensor in trained.group.learner.named_weights():
         assert torch.equal(weights.read(name), tensor)
 

@@ -15,6 +15,7 @@ from prorl_api.status import Progress
 from prorl_api.wire import Command, CommandKind, CommandState, RoleCount, Stage, StatusDocument
 from prorl_trainer import actions
 from prorl_trainer.ahead import Collector
+from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -87,18 +88,18 @@ class ScriptedLearners:
         return UpdateResult(metrics=BASE | {"kl": kl})
 
     async def reset_reference(
-        self, *, source: Path | None = None, clear_optimizer: bool = False
+        self, *, source: str | None = None, clear_optimizer: bool = False
     ) -> None:
-        policy = self.policy if source is None else json.loads((source / "a").read_text())
+        policy = self.policy if source is None else json.loads(Path(source, "a").read_text())
         self.references.append((policy, clear_optimizer))
 
-    async def save(self, directory: Path) -> ShardFiles:
+    async def save(self, place: str) -> ShardFiles:
         data = json.dumps(self.policy).encode()
-        (directory / "a").write_bytes(data)
+        Path(place, "a").write_bytes(data)
         return ShardFiles(files={"a": (len(data), hashlib.sha256(data).hexdigest())})
 
-    async def load(self, directory: Path) -> None:
-        self.policy = json.loads((directory / "a").read_text())
+    async def load(self, place: str) -> None:
+        self.policy = json.loads(Path(place, "a").read_text())
 
 
 class Run:
@@ -124,7 +125,7 @@ class Run:
         self.scores = list(scores)
         self.learners = ScriptedLearners(kl)
         self.directory = directory
-        self.store = CheckpointStore(directory / "checkpoints", keep=2)
+        self.store = CheckpointStore(Directory(directory / "checkpoints"), keep=2)
         self.store.open_for_attempt(None)
         self.control = Control()
         self.found: list[Manifest] = []

@@ -72,7 +72,7 @@ def make_state(*, step: int = 0, spec: str = "h", **fingerprints: str) -> RunSta
 
 def checkpoint_of(state: RunState) -> Checkpoint:
     manifest = Manifest(step=state.step, attempt=1, job_uid="u", created=0.0, files={})
-    return Checkpoint(directory=Path("step-7"), manifest=manifest, state=state)
+    return Checkpoint(name="step-7", shards="", manifest=manifest, state=state)
 
 
 def test_a_checkpoint_of_the_same_rows_is_gone_on_from() -> None:

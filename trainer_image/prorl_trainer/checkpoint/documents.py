@@ -1,7 +1,6 @@
 """The run's state as the JSON files of a checkpoint, and back."""
 
-from collections.abc import Collection
-from pathlib import Path
+from collections.abc import Mapping
 
 from pydantic import TypeAdapter
 
@@ -12,6 +11,7 @@ from prorl_trainer.types import CarriedGroup
 CARRIED = "carried.json"
 """The groups that wait for the next step: there only if there are any, and as large as they are."""
 
+DOCUMENTS = (STATE, CARRIED)
 _GROUPS = TypeAdapter(tuple[CarriedGroup, ...])
 
 
@@ -21,10 +21,12 @@ def documents(state: RunState) -> dict[str, bytes]:
     return found | ({CARRIED: _GROUPS.dump_json(state.carried)} if state.carried else {})
 
 
-def read_state(directory: Path, files: Collection[str]) -> RunState:
-    """What documents wrote; `files` are those that the manifest lists. Raises ValueError."""
-    state = RunState.model_validate_json((directory / STATE).read_bytes())
+def parse_state(files: Mapping[str, bytes]) -> RunState:
+    """What documents wrote. Raises ValueError."""
+    if STATE not in files:
+        raise ValueError(f"{STATE} is missing")
+    state = RunState.model_validate_json(files[STATE])
     if CARRIED not in files:
         return state
-    groups = _GROUPS.validate_json((directory / CARRIED).read_bytes(), strict=True)
+    groups = _GROUPS.validate_json(files[CARRIED], strict=True)
     return state.model_copy(update={"carried": groups})

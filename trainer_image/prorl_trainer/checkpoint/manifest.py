@@ -35,6 +35,8 @@ class Manifest(ApiModel):
     job_uid: str
     created: float
     """Unix time in seconds."""
+    data: str = ""
+    """In a bucket: the part of the keys between the step and the files; in a directory nothing."""
     files: dict[str, FileEntry]
     """Relative path -> size and hash of everything but the manifest."""
 
@@ -50,22 +52,27 @@ def read_manifest(directory: Path) -> Manifest:
         data = (directory / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{MANIFEST} is missing") from error
-    _refuse_newer(directory, data)
+    return parse_manifest(data, str(directory))
+
+
+def parse_manifest(data: bytes, where: str) -> Manifest:
+    """See read_manifest. `where` is what messages call the checkpoint."""
+    _refuse_newer(data, where)
     try:
         return Manifest.model_validate_json(data)
     except ValidationError as error:
         raise ValueError(f"{MANIFEST} is malformed: {error.errors()[0]['msg']}") from error
 
 
-def _refuse_newer(directory: Path, data: bytes) -> None:
-    """What a newer version wrote is not broken: it must not be quarantined."""
+def _refuse_newer(data: bytes, where: str) -> None:
+    """What a newer version wrote is not broken: it must not be set aside."""
     try:
         version = _Version.model_validate_json(data).schema_version
     except ValidationError:
         return  # the caller says what is wrong
     if version > SCHEMA_VERSION:
         raise CheckpointError(
-            f"{directory} was written by a newer version (schemaVersion {version}, this one reads "
+            f"{where} was written by a newer version (schemaVersion {version}, this one reads "
             f"{SCHEMA_VERSION}). Use the image that wrote it."
         )
 
@@ -73,16 +80,29 @@ def _refuse_newer(directory: Path, data: bytes) -> None:
 def verify(directory: Path) -> Manifest:
     """Reads every byte. Raises ValueError naming the first file that is not as it was written."""
     manifest = read_manifest(directory)
+    check_files(directory, manifest, hashes=True)
+    return manifest
+
+
+def check_files(directory: Path, manifest: Manifest, *, hashes: bool) -> None:
+    """Raises ValueError naming the first file that is not as the manifest says; without `hashes`
+    only sizes are compared."""
     for name, entry in sorted(manifest.files.items()):
         path = directory / name
         if not path.is_file():
             raise ValueError(f"{name} is missing")
-        size = path.stat().st_size
-        if size != entry.size_bytes:
-            raise ValueError(f"{name} has {size} bytes, must have {entry.size_bytes}")
-        if sha256(path) != entry.sha256:
-            raise ValueError(f"{name} has another sha256 than the manifest says")
-    return manifest
+        found = FileEntry(
+            size_bytes=path.stat().st_size, sha256=sha256(path) if hashes else entry.sha256
+        )
+        compare(name, found, entry)
+
+
+def compare(name: str, found: FileEntry, wanted: FileEntry) -> None:
+    """Raises ValueError naming the file that is not as it was written."""
+    if found.size_bytes != wanted.size_bytes:
+        raise ValueError(f"{name} has {found.size_bytes} bytes, must have {wanted.size_bytes}")
+    if found.sha256 != wanted.sha256:
+        raise ValueError(f"{name} has another sha256 than the manifest says")
 
 
 def sha256(path: Path) -> str:

@@ -11,9 +11,9 @@ from prorl_api.spec_output import ExportDtype
 from prorl_api.validate import Problem, read_documents, read_manifest
 from prorl_api.wire import JobDocument
 
+from prorl_trainer.checkpoint.directory import STEP_NAME
 from prorl_trainer.checkpoint.manifest import STATE, verify
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import STEP_NAME
 from prorl_trainer.context import read_job
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.errors import CheckpointError, ConfigError, TrainingError

@@ -54,7 +54,7 @@ def write_export(
     staging = target.staging()
     try:
         with storage_errors(staging):
-            weights = PolicyWeights(source.checkpoint / SHARDS, source.model_dir)
+            weights = PolicyWeights(str(source.checkpoint / SHARDS), source.model_dir)
             write_weights(staging, weights.shapes, dtype, weights.read, max_file_bytes)
             copy_model_files(source.model_dir, staging, dtype)
             (staging / "README.md").write_text(build_card(_facts(source, state, dtype, digest)))

@@ -5,12 +5,12 @@ from pathlib import Path
 import torch
 import torch.distributed.checkpoint as dcp
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.metadata import TensorStorageMetadata
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from prorl_trainer.errors import CheckpointError, ModelError, one_line
 from prorl_trainer.learn.policy import HF_PREFIX
+from prorl_trainer.learn.shards import FAULTS, shard_reader
 
 POLICY = "policy"
 PREFIX = f"{POLICY}.{HF_PREFIX}"
@@ -32,7 +32,7 @@ def parameter_shapes(model_dir: Path) -> dict[str, list[int]]:
 class PolicyWeights:
     """Reads from the shards of any number of ranks, without a process group."""
 
-    def __init__(self, shards: Path, model_dir: Path) -> None:
+    def __init__(self, shards: str, model_dir: Path) -> None:
         """Raises CheckpointError where the shards are not those of this model."""
         self._shards = shards
         self.shapes = parameter_shapes(model_dir)
@@ -51,16 +51,16 @@ class PolicyWeights:
         return tensor
 
 
-def _load(shards: Path, state: dict[str, dict[str, Tensor]]) -> None:
+def _load(shards: str, state: dict[str, dict[str, Tensor]]) -> None:
     try:
-        dcp.load(state, checkpoint_id=str(shards), no_dist=True)
-    except (OSError, ValueError, KeyError, CheckpointException) as error:
+        dcp.load(state, storage_reader=shard_reader(shards), no_dist=True)
+    except FAULTS as error:
         raise CheckpointError(f"The shards in {shards} cannot be read: {error}") from error
 
 
-def _stored_shapes(shards: Path) -> dict[str, list[int]]:
+def _stored_shapes(shards: str) -> dict[str, list[int]]:
     try:
-        metadata = dcp.FileSystemReader(str(shards)).read_metadata()
+        metadata = shard_reader(shards).read_metadata()
     except OSError as error:
         raise CheckpointError(f"The shards in {shards} cannot be read: {error}") from error
     return {

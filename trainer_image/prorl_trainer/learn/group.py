@@ -103,19 +103,19 @@ class RayLearnerGroup:
         await publish_weights(self, engines, version, self._publication)
 
     async def reset_reference(
-        self, *, source: Path | None = None, clear_optimizer: bool = False
+        self, *, source: str | None = None, clear_optimizer: bool = False
     ) -> None:
         """See protocols.LearnerGroup."""
-        await self._all("reset_reference", None if source is None else str(source), clear_optimizer)
+        await self._all("reset_reference", source, clear_optimizer)
 
-    async def save(self, directory: Path) -> ShardFiles:
+    async def save(self, place: str) -> ShardFiles:
         """See protocols.LearnerGroup."""
-        shards: list[ShardFiles] = await self._all("save", str(directory))
+        shards: list[ShardFiles] = await self._all("save", place)
         return ShardFiles(files={k: v for s in shards for k, v in s.files.items()})
 
-    async def load(self, directory: Path) -> None:
+    async def load(self, place: str) -> None:
         """See protocols.LearnerGroup."""
-        await self._all("load", str(directory))
+        await self._all("load", place)
 
     async def channel(self, world_size: int) -> Channel:
         """A fresh address on rank 0's node for the weight channel."""

@@ -117,24 +117,22 @@ class Learner:
         if source is not None:
             # Not into the reference itself: a load that fails has already written a part.
             weights = {name: torch.empty_like(tensor) for name, tensor in weights.items()}
-            read_shards({"policy": weights}, Path(source), alone=self._alone)
+            read_shards({"policy": weights}, source, alone=self._alone)
         self._reference.load_state_dict(weights)
         if clear_optimizer:
             clear_state(self._optimizer)
 
-    def save(self, directory: str) -> ShardFiles:
-        """Writes this rank's shards; every file is fsynced by the writer. Raises StorageError.
+    def save(self, place: str) -> ShardFiles:
+        """Writes this rank's shards; every file is durable then. Raises StorageError.
 
         There is no random state: dropout is off, and engines draw from seeds of their requests.
         """
-        return write_shards(
-            self._state(), Path(directory), rank=self._settings.rank, alone=self._alone
-        )
+        return write_shards(self._state(), place, rank=self._settings.rank, alone=self._alone)
 
-    def load(self, directory: str) -> None:
+    def load(self, place: str) -> None:
         """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
         state = self._state()
-        read_shards(state, Path(directory), alone=self._alone)
+        read_shards(state, place, alone=self._alone)
         set_state_dict(
             self._policy,
             self._optimizer,

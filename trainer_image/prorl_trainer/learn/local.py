@@ -45,18 +45,18 @@ class InProcessLearnerGroup:
             engine.load_weights(list(self.learner.named_weights()), version)
 
     async def reset_reference(
-        self, *, source: Path | None = None, clear_optimizer: bool = False
+        self, *, source: str | None = None, clear_optimizer: bool = False
     ) -> None:
         """See protocols.LearnerGroup."""
-        self.learner.reset_reference(None if source is None else str(source), clear_optimizer)
+        self.learner.reset_reference(source, clear_optimizer)
 
-    async def save(self, directory: Path) -> ShardFiles:
+    async def save(self, place: str) -> ShardFiles:
         """See protocols.LearnerGroup."""
-        return self.learner.save(str(directory))
+        return self.learner.save(place)
 
-    async def load(self, directory: Path) -> None:
+    async def load(self, place: str) -> None:
         """See protocols.LearnerGroup."""
-        self.learner.load(str(directory))
+        self.learner.load(place)
 
     async def close(self) -> None:
         """Frees the rank."""

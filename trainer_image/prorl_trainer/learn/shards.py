@@ -1,4 +1,4 @@
-"""One rank's shards of a checkpoint: written, fsynced and hashed; and read."""
+"""One rank's shards of a checkpoint: written, durable and hashed; and read."""
 
 from pathlib import Path
 from typing import Any
@@ -10,13 +10,22 @@ from prorl_trainer.checkpoint.manifest import sha256
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.types import ShardFiles
 
+FAULTS = (OSError, ValueError, KeyError, CheckpointException)
+"""What reading shards may raise."""
 
-def write_shards(state: dict[str, Any], directory: Path, *, rank: int, alone: bool) -> ShardFiles:
+
+def write_shards(state: dict[str, Any], place: str, *, rank: int, alone: bool) -> ShardFiles:
     """A collective of all ranks unless `alone`. Raises StorageError."""
+    return ShardFiles(files=_write(state, Path(place), rank=rank, alone=alone))
+
+
+def _write(
+    state: dict[str, Any], directory: Path, *, rank: int, alone: bool
+) -> dict[str, tuple[int, str]]:
     try:
         writer = dcp.FileSystemWriter(directory, sync_files=True)
         dcp.save(state, storage_writer=writer, no_dist=alone)
-        return ShardFiles(files=_hash_files(directory, rank))
+        return _hash_files(directory, rank)
     except OSError as error:
         raise StorageError(
             f"The shards cannot be written to {directory}: {error}. The last checkpoint stands."
@@ -31,16 +40,21 @@ def write_shards(state: dict[str, Any], directory: Path, *, rank: int, alone: bo
         raise
 
 
-def read_shards(state: dict[str, Any], directory: Path, *, alone: bool) -> None:
+def read_shards(state: dict[str, Any], place: str, *, alone: bool) -> None:
     """Fills the tensors of `state`, in place, with what any number of ranks has written under the
     same names. A collective of all ranks unless `alone`. Raises CheckpointError on all of them;
     some tensors may have been filled then."""
     try:
-        dcp.load(state, checkpoint_id=directory, no_dist=alone)
-    except (OSError, ValueError, KeyError, CheckpointException) as error:
+        dcp.load(state, storage_reader=shard_reader(place), no_dist=alone)
+    except FAULTS as error:
         raise CheckpointError(
-            f"The shards in {directory} cannot be loaded: {one_line(error)}"
+            f"The shards in {place} cannot be loaded: {one_line(error)}"
         ) from error
+
+
+def shard_reader(place: str) -> dcp.FileSystemReader:
+    """Of torch's distributed checkpoints."""
+    return dcp.FileSystemReader(place)
 
 
 def _storage_words(cause: BaseException) -> str:

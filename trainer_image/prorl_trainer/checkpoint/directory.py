@@ -1,0 +1,192 @@
+"""Checkpoints in a directory: DIRECTORY/step-00000042/{manifest.json, state.json, shards/...}.
+
+A directory with another name is no checkpoint: `.tmp-` is being written, `.bad-` was set aside.
+Commit: write and fsync everything in a temporary directory, manifest last, rename, fsync parent.
+"""
+
+import errno
+import logging
+import re
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from prorl_trainer.checkpoint import manifest as manifests
+from prorl_trainer.checkpoint.files import Files, storage_errors
+from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, FileEntry, Manifest, sha256
+from prorl_trainer.errors import CheckpointError, StorageError
+
+log = logging.getLogger(__name__)
+
+STEP_NAME = re.compile(r"^step-(\d{8})$")
+CLAIM = "attempt-{:08d}"
+CLAIM_NAME = re.compile(r"^attempt-(\d{8})$")
+
+
+class Directory:
+    """medium.Medium in a file system."""
+
+    def __init__(self, path: Path, files: Files | None = None) -> None:
+        self.place = str(path)
+        self._path = path
+        self._files = files or Files()
+
+    def prepare(self) -> None:
+        """See Medium."""
+        with storage_errors(self._path):
+            self._files.make_directory(self._path)
+
+    def claims(self) -> dict[int, str]:
+        """See Medium."""
+        with storage_errors(self._path):
+            found = ((CLAIM_NAME.match(p.name), p) for p in self._path.iterdir())
+            return {int(m[1]): p.read_text(errors="replace") for m, p in found if m}
+
+    def claim(self, number: int, job_uid: str) -> None:
+        """See Medium."""
+        path = self._path / CLAIM.format(number)
+        with storage_errors(self._path):
+            if not path.exists():
+                self._files.write(path, job_uid.encode())
+                self._files.sync(self._path)
+
+    def steps(self) -> list[int]:
+        """See Medium."""
+        if not self._path.is_dir():
+            return []
+        return sorted(int(m[1]) for p in self._path.iterdir() if (m := STEP_NAME.match(p.name)))
+
+    def has_set_aside(self) -> bool:
+        """See Medium."""
+        return any(self._path.glob("*.bad-*"))
+
+    def name(self, step: int) -> str:
+        """See Medium."""
+        return str(self._directory(step))
+
+    def manifest(self, step: int) -> Manifest:
+        """See Medium."""
+        with _reading(self._directory(step)):
+            return manifests.read_manifest(self._directory(step))
+
+    def check(self, step: int, manifest: Manifest, *, hashes: bool) -> None:
+        """See Medium."""
+        with _reading(self._directory(step)):
+            manifests.check_files(self._directory(step), manifest, hashes=hashes)
+
+    def document(self, step: int, manifest: Manifest, name: str) -> bytes:
+        """See Medium."""
+        with _reading(self._directory(step)):
+            return (self._directory(step) / name).read_bytes()
+
+    def shards(self, step: int, manifest: Manifest) -> str:
+        """See Medium."""
+        return str(self._directory(step) / SHARDS)
+
+    def begin(self, step: int, attempt: int) -> "DirectoryDraft":
+        """See Medium."""
+        return DirectoryDraft(self._directory(step), attempt, self._files)
+
+    def set_aside(self, step: int, reason: str) -> None:
+        """See Medium."""
+        directory = self._directory(step)
+        with storage_errors(directory):
+            bad = directory.with_name(f"{directory.name}.bad-{uuid.uuid4().hex[:8]}")
+            self._files.rename(directory, bad)
+
+    def remove(self, step: int) -> None:
+        """See Medium."""
+        directory = self._directory(step)
+        with storage_errors(directory):
+            going = directory.with_name(f"{directory.name}.tmp-pruned")
+            self._files.rename(directory, going)
+            self._files.remove_tree(going)
+
+    def sweep(self, attempt: int | None) -> None:
+        """See Medium."""
+        of_whom = "*" if attempt is None else f"{attempt}-*"
+        for leftover in self._path.glob(f"step-*.tmp-{of_whom}"):
+            _discard(leftover, self._files)
+
+    def _directory(self, step: int) -> Path:
+        return self._path / f"step-{step:08d}"
+
+
+class DirectoryDraft:
+    """medium.Draft beside its place."""
+
+    data = ""
+
+    def __init__(self, target: Path, attempt: int, files: Files) -> None:
+        self._target = target
+        self._path = target.with_name(f"{target.name}.tmp-{attempt}-{uuid.uuid4().hex[:8]}")
+        self._files = files
+        with storage_errors(target):
+            files.make_directory(self._path / SHARDS)
+
+    @property
+    def shards(self) -> str:
+        """See Draft."""
+        return str(self._path / SHARDS)
+
+    def write(self, name: str, data: bytes) -> FileEntry:
+        """See Draft."""
+        with storage_errors(self._target):
+            self._files.write(self._path / name, data)
+            return FileEntry(size_bytes=len(data), sha256=sha256(self._path / name))
+
+    def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
+        """See Draft."""
+        path = self._path / name
+        with storage_errors(self._target):
+            found = path.stat().st_size
+            if found != size_bytes:
+                raise StorageError(f"{path} has {found} bytes, {size_bytes} were written.")
+            self._files.sync(path)  # its rank did so too, but on another node perhaps
+        return FileEntry(size_bytes=size_bytes, sha256=sha256)
+
+    def seal(self, manifest: Manifest) -> None:
+        """See Draft."""
+        data = manifest.model_dump_json(by_alias=True).encode()
+        with storage_errors(self._target):
+            self._files.sync(self._path / SHARDS)
+            self._files.write(self._path / MANIFEST, data)
+            self._files.sync(self._path)
+
+    def publish(self) -> None:
+        """See Draft."""
+        with storage_errors(self._target):
+            try:
+                self._files.rename(self._path, self._target)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                    raise CheckpointError(
+                        f"{self._target} exists already; a checkpoint is never overwritten."
+                    ) from error
+                raise
+            self._files.sync(self._target.parent)
+
+    def discard(self) -> None:
+        """See Draft."""
+        _discard(self._path, self._files)
+
+
+def _discard(path: Path, files: Files) -> None:
+    try:
+        files.remove_tree(path)
+    except OSError as error:
+        log.warning("checkpoint=%s not removed: %s", path.name, error)
+
+
+@contextmanager
+def _reading(directory: Path) -> Iterator[None]:
+    """What is not there is wrong with the checkpoint; other errors are the file system's."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise ValueError(f"{Path(error.filename or '').name} is missing") from error
+    except OSError as error:
+        raise StorageError(
+            f"{directory} cannot be read: {error.strerror}. It was left as it is."
+        ) from error
