@@ -53,8 +53,8 @@ class LearnerGroup(Protocol):
         ...
 
     async def save(self, place: str) -> ShardFiles:
-        """Writes shards of policy, optimizer and reference, durable, into a directory. Raises
-        StorageError."""
+        """Writes shards of policy, optimizer and reference, durable: into a directory, or below
+        s3://BUCKET/PREFIX. Raises StorageError."""
         ...
 
     async def load(self, place: str) -> None:

@@ -1,5 +1,12 @@
-"""One rank's shards of a checkpoint: written, durable and hashed; and read."""
+"""One rank's shards of a checkpoint: written, durable and hashed; and read.
 
+A place is a directory, or s3://BUCKET/PREFIX: there a rank writes to a directory of its own and
+uploads it, and reads the byte ranges that it needs.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,13 +17,31 @@ from prorl_trainer.checkpoint.manifest import sha256
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.types import ShardFiles
 
+BUCKET_SCHEME = "s3://"
 FAULTS = (OSError, ValueError, KeyError, CheckpointException)
 """What reading shards may raise."""
 
 
 def write_shards(state: dict[str, Any], place: str, *, rank: int, alone: bool) -> ShardFiles:
     """A collective of all ranks unless `alone`. Raises StorageError."""
-    return ShardFiles(files=_write(state, Path(place), rank=rank, alone=alone))
+    with _directory_for(place) as directory:
+        files = _write(state, directory, rank=rank, alone=alone)
+        if place.startswith(BUCKET_SCHEME):
+            from prorl_trainer.checkpoint.objects import Objects  # its library is large
+
+            objects = Objects(place)
+            for name in sorted(files):
+                objects.upload(name, directory / name)
+    return ShardFiles(files=files)
+
+
+@contextmanager
+def _directory_for(place: str) -> Iterator[Path]:
+    if not place.startswith(BUCKET_SCHEME):
+        yield Path(place)
+        return
+    with tempfile.TemporaryDirectory(prefix="shards-") as directory:
+        yield Path(directory)
 
 
 def _write(
@@ -54,7 +79,11 @@ def read_shards(state: dict[str, Any], place: str, *, alone: bool) -> None:
 
 def shard_reader(place: str) -> dcp.FileSystemReader:
     """Of torch's distributed checkpoints."""
-    return dcp.FileSystemReader(place)
+    if not place.startswith(BUCKET_SCHEME):
+        return dcp.FileSystemReader(place)
+    from prorl_trainer.learn.bucket_reader import BucketReader
+
+    return BucketReader(place)
 
 
 def _storage_words(cause: BaseException) -> str:
