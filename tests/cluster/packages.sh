@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Debian packages that the local cluster's node needs. Says what is missing where it may not install.
+# Debian packages that the local cluster's node and the fault tests need. Says what is missing where it may not install.
 set -euo pipefail
 declare -A package=(
   [containerd]=containerd [runc]=runc [iptables]=iptables [conntrack]=conntrack [buildah]=buildah
   [debootstrap]=debootstrap [ip]=iproute2 [unshare]=util-linux [setpriv]=util-linux
-  [/usr/lib/cni/bridge]=containernetworking-plugins
+  [/usr/lib/cni/bridge]=containernetworking-plugins [strace]=strace
 )
 missing=()
 for command in "${!package[@]}"; do

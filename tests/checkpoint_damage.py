@@ -1,0 +1,141 @@
+"""Damages checkpoints in every way that storage may, and counts what is loaded.
+
+    python tests/checkpoint_damage.py [--count 1000] [--seed 1]
+
+Prints one JSON line. A store holds the checkpoints of steps 1 and 2. Each case damages the newer
+one: a file cut, a bit flipped, two files swapped, a file missing, or bytes appended. A bad load is
+one of the damaged step, or of any other bytes than were written.
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import random
+import shutil
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.directory import Directory
+from prorl_trainer.checkpoint.manifest import MANIFEST
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.types import ShardFiles
+
+RANKS = 2
+SHARD_BYTES = 3000
+
+
+def make_store(directory: Path) -> None:
+    """Steps 1 and 2, each of two ranks with random bytes."""
+    store = CheckpointStore(Directory(directory), keep=2)
+    store.open_for_attempt(None)
+    for step in (1, 2):
+        state = RunState(job_uid="u", job_name="j", spec_hash="h", step=step)
+        asyncio.run(store.commit(state, lambda place, s=step: _write(place, s), now=1.0))
+
+
+async def _write(place: str, step: int) -> ShardFiles:
+    files = {}
+    for rank in range(RANKS):
+        data = random.Random(10 * step + rank).randbytes(SHARD_BYTES)
+        Path(place, f"__{rank}_0.distcp").write_bytes(data)
+        files[f"__{rank}_0.distcp"] = (len(data), hashlib.sha256(data).hexdigest())
+    return ShardFiles(files=files)
+
+
+def _cut(rng: random.Random, path: Path, _: Path) -> None:
+    data = path.read_bytes()
+    path.write_bytes(data[: rng.randrange(len(data))])
+
+
+def _flip(rng: random.Random, path: Path, _: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[rng.randrange(len(data))] ^= 1 << rng.randrange(8)
+    path.write_bytes(data)
+
+
+def _swap(_: random.Random, path: Path, other: Path) -> None:
+    mine = path.read_bytes()
+    path.write_bytes(other.read_bytes())
+    other.write_bytes(mine)
+
+
+def _remove(_: random.Random, path: Path, __: Path) -> None:
+    path.unlink()
+
+
+def _append(rng: random.Random, path: Path, _: Path) -> None:
+    path.write_bytes(path.read_bytes() + rng.randbytes(rng.randrange(1, 100)))
+
+
+DAMAGES: dict[str, Callable[[random.Random, Path, Path], None]] = {
+    "truncated": _cut, "bit flipped": _flip, "swapped": _swap, "missing": _remove,
+    "appended": _append,
+}  # fmt: skip
+
+
+def run(count: int, seed: int) -> dict[str, Any]:
+    """Counts by kind of damage, of fall-backs and of bad loads."""
+    rng, found = random.Random(seed), Counter[str]()
+    with tempfile.TemporaryDirectory() as name:
+        whole = Path(name, "whole")
+        make_store(whole)
+        for case in range(count):
+            directory = Path(name, str(case))
+            shutil.copytree(whole, directory)
+            kind = list(DAMAGES)[case % len(DAMAGES)]
+            found[kind] += 1
+            found[_outcome(directory, DAMAGES[kind], rng)] += 1
+            shutil.rmtree(directory)
+    kinds = {kind: found[kind] for kind in DAMAGES}
+    outcomes = {name: found[name] for name in ("fell back", "unchanged", "bad loads")}
+    return {"cases": count, "seed": seed, **kinds, **outcomes}
+
+
+def _outcome(
+    directory: Path, damage: Callable[[random.Random, Path, Path], None], rng: random.Random
+) -> str:
+    """`unchanged`: the damage hit a part of the manifest that says nothing about the state (its
+    time, say), and what was loaded is what was written."""
+    files = sorted(p for p in (directory / "step-00000002").rglob("*") if p.is_file())
+    path, other = rng.sample(files, 2)
+    damage(rng, path, other)
+    store = CheckpointStore(Directory(directory), keep=2)
+    store.open_for_attempt(None)
+    checkpoint = store.load(Resume.LATEST)
+    if checkpoint is None or not _as_written(Path(checkpoint.shards), checkpoint.state.step):
+        return "bad loads"
+    if checkpoint.state.step == 1:
+        return "fell back"
+    return "unchanged" if path.name == MANIFEST else "bad loads"
+
+
+def _as_written(shards: Path, step: int) -> bool:
+    return all(
+        (shards / f"__{rank}_0.distcp").read_bytes()
+        == random.Random(10 * step + rank).randbytes(SHARD_BYTES)
+        for rank in range(RANKS)
+    )
+
+
+def main() -> None:
+    """Exits with 1 after a bad load."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--count", type=int, default=1000)
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    found = run(options.count, options.seed)
+    print(json.dumps(found))
+    sys.exit(1 if found["bad loads"] else 0)
+
+
+if __name__ == "__main__":
+    main()
