@@ -52,6 +52,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "cpu-as-number": {"trainer": {"pod": {"resources": {"cpu": 2, "memory": "1Gi"}}}},
     "cpu-in-millis": {"verifier": {"pod": {"resources": {"cpu": "250m"}}}},
     "claim": {"checkpoint": _pvc(claimName="claim")},
+    "checkpoints-in-a-bucket": {"checkpoint": {"storage": {"uri": "s3://runs/team"}}},
     "size-and-class": {"checkpoint": _pvc(size="1Gi", storageClass="fast")},
     "export-to-a-claim": {"export": {"uri": "pvc://models/run/final", "dtype": "float32"}},
     "trackers": {
@@ -469,6 +470,14 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         {"checkpoint": _pvc(claimName="c", size="1Gi")},
     ),
     "neither-claim-nor-size": ("spec.checkpoint.storage.pvc", {"checkpoint": _pvc()}),
+    "bucket-without-prefix": (
+        "spec.checkpoint.storage.uri",
+        {"checkpoint": {"storage": {"uri": "s3://runs"}}},
+    ),
+    "checkpoints-elsewhere": (
+        "spec.checkpoint.storage.uri",
+        {"checkpoint": {"storage": {"uri": "gs://runs/team"}}},
+    ),
     "class-of-a-claim": (
         "spec.checkpoint.storage.pvc.storageClass",
         {"checkpoint": _pvc(claimName="c", storageClass="fast")},

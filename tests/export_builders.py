@@ -9,14 +9,17 @@ from typing import Any
 from prorl_api.canonical import job_document
 from prorl_api.job import parse_job
 from prorl_api.spec_output import ExportDtype
-from prorl_api.wire import JobDocument, MetricsRecord
+from prorl_api.status import Progress
+from prorl_api.wire import JobDocument, MetricsRecord, RoleCount, Stage, StatusDocument
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import ReferenceState, ResetEntry, RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.context import Context
 from prorl_trainer.export.export import MAX_FILE_BYTES, Source, write_export
 from prorl_trainer.export.manifest import ExportManifest
 from prorl_trainer.export.target import DirectoryTarget
 from prorl_trainer.learn.local import InProcessLearnerGroup
+from prorl_trainer.observe.status import StatusHolder
 from tiny_model import make_batch, make_model, make_settings
 
 UID = "5b0f"
@@ -111,3 +114,24 @@ def make_export(
 ) -> ExportManifest:
     """Into a directory."""
     return write_export(trained.source, DirectoryTarget(out, str(out)), dtype, max_file_bytes)
+
+
+def make_context(directory: Path, uri: str | None, *, local: bool = True) -> Context:
+    """Of a coordinator; uri is that of spec.export."""
+    export = None if uri is None else {"uri": uri, "dtype": "float32"}
+    return Context(
+        local=local, job=make_document(export=export), directory=directory, attempt=1, host="",
+        port=0, node_ip="", api_token="t", ray_token="t", verifier_token="t", verifier_url=None,
+        termination_file=directory / "termination",
+    )  # fmt: skip
+
+
+def make_holder() -> StatusHolder:
+    """The status of a run that trains."""
+    count = RoleCount(wanted=1, usable=1)
+    return StatusHolder(
+        StatusDocument(
+            job_uid=UID, attempt=1, stage=Stage.TRAINING, ray_session="s", progress=Progress(),
+            trainers=count, engines=count, spec_hash="h",
+        )
+    )  # fmt: skip

@@ -33,6 +33,8 @@ CREDENTIAL_KEYS = (
 )  # fmt: skip
 """Keys of a credentials Secret that become environment variables; others would let a Secret decide
 what the pod runs (PYTHONPATH, LD_PRELOAD)."""
+BUCKET_KEYS = tuple(key for key in CREDENTIAL_KEYS if key.startswith("AWS_"))
+"""Those that trainers get too, where checkpoints go to a bucket."""
 TRACKING_KEYS = (
     "WANDB_API_KEY", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME",
     "MLFLOW_TRACKING_PASSWORD",

@@ -3,9 +3,9 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
-from prorl_api.base import ApiModel, DnsLabel, Quantity, ShortText
+from prorl_api.base import ApiModel, DnsLabel, Quantity, ShortText, Uri
 
 
 class Resume(StrEnum):
@@ -32,10 +32,27 @@ class PvcStorage(ApiModel):
         return self.claim_name or f"{job_name}-checkpoints"
 
 
+BucketUri = Annotated[
+    Uri,
+    StringConstraints(
+        pattern=r"^s3://[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._=+-]*)+$"
+    ),
+]
+
+
 class CheckpointStorage(ApiModel):
     """Where checkpoints live. Local mode uses ./runs/NAME instead."""
 
+    uri: BucketUri | None = None
+    """`s3://BUCKET/PREFIX`: checkpoints go to PREFIX/NAME/checkpoints of any store with the S3
+    interface and conditional writes, with the AWS keys of data.credentialsSecret. The claim keeps
+    the rest: the initial model, downloaded data and metrics."""
     pvc: PvcStorage = PvcStorage(size="50Gi")
+
+    def checkpoints_uri(self, job_name: str) -> str:
+        """Where a user finds the job's checkpoints."""
+        place = self.uri or f"pvc://{self.pvc.claim_of(job_name)}"
+        return f"{place}/{job_name}/checkpoints"
 
 
 class CheckpointSpec(ApiModel):

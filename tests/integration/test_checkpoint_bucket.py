@@ -2,22 +2,30 @@
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import bucket_writer
 import pytest
 from bucket_writer import SHARD, commit, make_state, opened, write_shards
+from export_builders import make_context, make_document, make_holder, make_trained
+from export_builders import make_state as trained_state
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.bucket import Bucket
+from prorl_trainer.checkpoint.download import download
+from prorl_trainer.checkpoint.manifest import verify
 from prorl_trainer.checkpoint.objects import Objects
+from prorl_trainer.checkpoint.place import open_medium
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.errors import CheckpointError, ConfigError, StorageError
+from prorl_trainer.export.at_end import export_at_end
 from prorl_trainer.learn.local import InProcessLearnerGroup
 from prorl_trainer.types import ShardFiles
 from relay import Relay
@@ -177,3 +185,40 @@ def test_a_bucket_that_does_not_exist_and_a_bad_uri_are_named() -> None:
         Objects("s3://nowhere/x").list()
     with pytest.raises(ConfigError, match="must be s3://BUCKET/PREFIX"):
         Objects("s3://runs")
+
+
+def test_a_download_is_the_directory_that_it_would_be_and_a_damaged_one_is_refused(
+    tmp_path: Path,
+) -> None:
+    commit(opened(URI), 1)
+    (tmp_path / "whole").mkdir()
+    download(Objects(URI), 1, tmp_path / "whole")
+    assert verify(tmp_path / "whole").step == 1
+    shard = next(k for k in Objects(URI).list() if k.endswith("distcp"))
+    Objects(URI).put(shard, b"x" * len(SHARD))
+    (tmp_path / "damaged").mkdir()
+    with pytest.raises(ValueError, match="another sha256"):
+        download(Objects(URI), 1, tmp_path / "damaged")
+
+
+def test_a_job_whose_spec_names_a_bucket_checkpoints_and_exports_from_there(
+    tmp_path: Path,
+) -> None:
+    trained = make_trained(tmp_path)
+    shutil.rmtree(tmp_path / "checkpoints")
+    job = make_document(
+        checkpoint={"storage": {"uri": "s3://runs/team"}},
+        export={"uri": "s3://runs/models/small", "dtype": "float32"},
+    )
+    context = make_context(tmp_path, None, local=False)
+    context = replace(context, job=job)
+    store = CheckpointStore(open_medium(context), keep=2)
+    store.open_for_attempt(1, job.uid)
+    asyncio.run(store.commit(trained_state(job, 9), trained.group.save, now=1.0))
+    assert Bucket(Objects("s3://runs/team/small/checkpoints")).steps() == [9]
+    assert context.checkpoint_uri(9) == "s3://runs/team/small/checkpoints/step-00000009"
+    holder = make_holder()
+    asyncio.run(export_at_end(context, holder, trained.model_dir, 9))
+    assert holder.document().export_failure == ""
+    assert "model.safetensors" in Objects("s3://runs/models/small").list()
+    assert not list(tmp_path.glob(".checkpoint-*"))

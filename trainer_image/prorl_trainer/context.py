@@ -38,16 +38,23 @@ class Context:
 
     @property
     def checkpoints(self) -> Path:
-        """Directory of the checkpoint store."""
+        """Directory of the checkpoint store, unless that is a bucket."""
         return self.directory / "checkpoints"
+
+    @property
+    def bucket(self) -> str | None:
+        """s3://BUCKET/PREFIX of the checkpoint store; None: it is the directory."""
+        storage = self.job.spec.checkpoint.storage
+        if self.local or storage.uri is None:
+            return None
+        return storage.checkpoints_uri(self.job.name)
 
     def checkpoint_uri(self, step: int) -> str:
         """What status calls the checkpoint of a step: where a user finds it."""
-        name = f"checkpoints/step-{step:08d}"
+        name = f"step-{step:08d}"
         if self.local:
-            return str(self.directory / name)
-        claim = self.job.spec.checkpoint.storage.pvc.claim_of(self.job.name)
-        return f"pvc://{claim}/{self.job.name}/{name}"
+            return str(self.checkpoints / name)
+        return f"{self.job.spec.checkpoint.storage.checkpoints_uri(self.job.name)}/{name}"
 
 
 def read_job(path: Path) -> JobDocument:

@@ -11,8 +11,8 @@ from prorl_api.status import Progress
 from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
 
 from prorl_trainer.api import build_app, serve
-from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.files import storage_errors
+from prorl_trainer.checkpoint.place import open_medium
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import LOOPBACK, Context
 from prorl_trainer.control import Control
@@ -45,7 +45,7 @@ async def live(context: Context) -> TerminationMessage:
 
 
 def _desk(context: Context) -> Desk:
-    store = CheckpointStore(Directory(context.checkpoints), keep=context.job.spec.checkpoint.keep)
+    store = CheckpointStore(open_medium(context), keep=context.job.spec.checkpoint.keep)
     attempt = store.open_for_attempt(context.attempt, context.job.uid)
     spec = context.job.spec
     status = StatusHolder(

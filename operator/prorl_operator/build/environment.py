@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import CREDENTIAL_KEYS, TRACKING_KEYS, Env
+from prorl_api.runtime import BUCKET_KEYS, CREDENTIAL_KEYS, TRACKING_KEYS, Env
 from prorl_api.spec_roles import EngineKind, Role
 
 from prorl_operator.build import names
@@ -39,6 +39,8 @@ def build_env(job: ProRLJob, slot: Slot, incarnation: int, pod_name: str) -> lis
     if slot.role is Role.COORDINATOR:
         env += _credentials(job.spec.data.credentials_secret, CREDENTIAL_KEYS)
         env += _credentials(job.spec.tracking.credentials_secret, TRACKING_KEYS)
+    if slot.role is Role.TRAINER and job.spec.checkpoint.storage.uri is not None:
+        env += _credentials(job.spec.data.credentials_secret, BUCKET_KEYS)
     return sorted(env, key=lambda entry: str(entry["name"]))
 
 

@@ -14,7 +14,6 @@ from prorl_api.status import (
 )
 from prorl_api.wire import Stage, StatusDocument, TerminationMessage
 
-from prorl_operator.build import names
 from prorl_operator.plan.failure import parse_termination
 from prorl_operator.plan.observed import Observed
 
@@ -114,8 +113,8 @@ def _final_checkpoint(
     step = word.checkpoint_step
     if step is None or (known is not None and step <= known.last_step):
         return known
-    meta = observed.job.metadata
-    uri = f"pvc://{names.claim_name(observed.job)}/{meta.name}/checkpoints/step-{step:08d}"
+    storage = observed.job.spec.checkpoint.storage
+    uri = f"{storage.checkpoints_uri(observed.job.metadata.name)}/step-{step:08d}"
     return CheckpointStatus(
         last_step=step,
         last_time=timestamp(at),

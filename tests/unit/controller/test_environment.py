@@ -11,7 +11,7 @@ from controller_builders import (
     make_job,
 )
 from prorl_api.job import ProRLJob
-from prorl_api.runtime import CREDENTIAL_KEYS, TRACKING_KEYS, Env
+from prorl_api.runtime import BUCKET_KEYS, CREDENTIAL_KEYS, TRACKING_KEYS, Env
 from prorl_api.spec_roles import Role
 from prorl_operator.build.environment import build_env, grace_s
 from prorl_operator.build.names import Slot
@@ -147,3 +147,13 @@ def test_a_trackio_space_is_reached_through_the_hub() -> None:
     job = make_job(tracking={"trackio": {"project": "p", "space": "o/n"}})
     assert "HF_HUB_OFFLINE" not in env_of(COORDINATOR, job)
     assert env_of(TRAINER, job)["HF_HUB_OFFLINE"] == "1"
+
+
+def test_trainers_get_the_keys_of_a_bucket_that_checkpoints_go_to_and_no_others() -> None:
+    data = {"train": [LEAST_DATA], "credentialsSecret": "keys"}
+    bucket = make_job(data=data, checkpoint={"storage": {"uri": "s3://runs/team"}})
+    assert set(BUCKET_KEYS) <= set(env_of(TRAINER, bucket))
+    assert "HF_TOKEN" not in env_of(TRAINER, bucket)
+    assert not set(BUCKET_KEYS) & set(env_of(TRAINER, make_job(data=data)))
+    for slot in (ROLLOUT, VERIFIER):
+        assert not set(BUCKET_KEYS) & set(env_of(slot, bucket))

@@ -5,38 +5,23 @@ import shutil
 from pathlib import Path
 
 import pytest
-from export_builders import UID, Trained, make_document, make_export, make_trained
+from export_builders import (
+    Trained,
+    make_context,
+    make_export,
+    make_holder,
+    make_trained,
+)
 from prorl_api.spec_output import ExportSpec
-from prorl_api.status import ExportStatus, Progress
-from prorl_api.wire import RoleCount, Stage, StatusDocument
-from prorl_trainer.context import Context
+from prorl_api.status import ExportStatus
+from prorl_api.wire import StatusDocument
 from prorl_trainer.errors import ConfigError, StorageError
 from prorl_trainer.export.at_end import check_export, export_at_end
-from prorl_trainer.observe.status import StatusHolder
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     return make_trained(tmp_path_factory.mktemp("run"))
-
-
-def make_context(directory: Path, uri: str | None, *, local: bool = True) -> Context:
-    export = None if uri is None else {"uri": uri, "dtype": "float32"}
-    return Context(
-        local=local, job=make_document(export=export), directory=directory, attempt=1, host="",
-        port=0, node_ip="", api_token="t", ray_token="t", verifier_token="t", verifier_url=None,
-        termination_file=directory / "termination",
-    )  # fmt: skip
-
-
-def make_holder() -> StatusHolder:
-    count = RoleCount(wanted=1, usable=1)
-    return StatusHolder(
-        StatusDocument(
-            job_uid=UID, attempt=1, stage=Stage.TRAINING, ray_session="s", progress=Progress(),
-            trainers=count, engines=count, spec_hash="h",
-        )
-    )  # fmt: skip
 
 
 async def end(trained: Trained, uri: str | None) -> StatusDocument:

@@ -79,7 +79,7 @@ class Bucket:
         """See Medium."""
         sizes = self._objects.list(f"{_directory(step)}/")
         for name, entry in sorted(manifest.files.items()):
-            key = _key(step, manifest, name)
+            key = file_key(step, manifest, name)
             if key not in sizes:
                 raise ValueError(f"{name} is missing")
             compare(name, FileEntry(size_bytes=sizes[key], sha256=entry.sha256), entry)
@@ -89,14 +89,14 @@ class Bucket:
 
     def document(self, step: int, manifest: Manifest, name: str) -> bytes:
         """See Medium."""
-        data = self._objects.get(_key(step, manifest, name))
+        data = self._objects.get(file_key(step, manifest, name))
         if data is None:
             raise ValueError(f"{name} is missing")
         return data
 
     def shards(self, step: int, manifest: Manifest) -> str:
         """See Medium."""
-        return self._objects.name(_key(step, manifest, SHARDS))
+        return self._objects.name(file_key(step, manifest, SHARDS))
 
     def begin(self, step: int, attempt: int) -> "BucketDraft":
         """See Medium."""
@@ -115,7 +115,7 @@ class Bucket:
         if data is not None:
             manifest = parse_manifest(data, self.name(step))
             self._objects.delete([key])
-            self._objects.delete(self._objects.list(_key(step, manifest, "")))
+            self._objects.delete(self._objects.list(file_key(step, manifest, "")))
 
     def sweep(self, attempt: int | None) -> None:
         """See Medium: files that no manifest names, neither one that was set aside."""
@@ -192,7 +192,8 @@ def _directory(step: int) -> str:
     return f"step-{step:08d}"
 
 
-def _key(step: int, manifest: Manifest, name: str) -> str:
+def file_key(step: int, manifest: Manifest, name: str) -> str:
+    """Of a file that the manifest names."""
     return f"{_directory(step)}/{manifest.data}/{name}"
 
 

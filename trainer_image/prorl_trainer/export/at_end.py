@@ -4,8 +4,10 @@ import asyncio
 import logging
 from pathlib import Path
 
+from prorl_api.spec_output import ExportSpec
 from prorl_api.status import ExportStatus
 
+from prorl_trainer.checkpoint.place import checkpoint_files
 from prorl_trainer.context import Context
 from prorl_trainer.errors import ConfigError, TrainingError, last_line
 from prorl_trainer.export.export import Source, write_export
@@ -40,14 +42,8 @@ async def export_at_end(
     if spec is None or last_step is None:
         return
     status.message(f"Exporting the model to {spec.uri}")
-    source = Source(
-        checkpoint=context.checkpoints / f"step-{last_step:08d}",
-        model_dir=model_dir,
-        job=context.job,
-        metrics=context.directory / "metrics.jsonl",
-    )
     try:
-        await asyncio.to_thread(write_export, source, open_target(spec.uri, context), spec.dtype)
+        await asyncio.to_thread(_export, context, spec, model_dir, last_step)
     except TrainingError as error:
         log.error("the export failed: %s", error)
         status.export_failed(str(error))
@@ -56,3 +52,14 @@ async def export_at_end(
         status.export_failed(f"{type(error).__name__}: {last_line(str(error))}")
     else:
         status.exported(ExportStatus(uri=spec.uri, step=last_step))
+
+
+def _export(context: Context, spec: ExportSpec, model_dir: Path, step: int) -> None:
+    with checkpoint_files(context, step) as checkpoint:
+        source = Source(
+            checkpoint=checkpoint,
+            model_dir=model_dir,
+            job=context.job,
+            metrics=context.directory / "metrics.jsonl",
+        )
+        write_export(source, open_target(spec.uri, context), spec.dtype)
