@@ -2,6 +2,7 @@
 
 import click
 
+from prorl_cli.checkpoints import checkpoints
 from prorl_cli.cluster.change import resume, scale, suspend
 from prorl_cli.cluster.show import events, list_jobs, logs, status
 from prorl_cli.cluster.wait import wait
@@ -17,7 +18,7 @@ def main() -> None:
     """Prolonged reinforcement learning of language models, as one ProRLJob."""
 
 
-for command in (validate, run, plan, export):
+for command in (validate, run, plan, export, checkpoints):
     main.add_command(command)
 for command in (list_jobs, status, events, logs, wait, suspend, resume, scale):
     main.add_command(command)

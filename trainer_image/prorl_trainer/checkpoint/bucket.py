@@ -60,9 +60,9 @@ class Bucket:
         """See Medium."""
         return sorted(int(m[1]) for key in self._objects.list() if (m := MANIFEST_KEY.match(key)))
 
-    def has_set_aside(self) -> bool:
+    def aside(self) -> list[str]:
         """See Medium."""
-        return any(ASIDE_KEY.match(key) for key in self._objects.list())
+        return sorted(key for key in self._objects.list() if ASIDE_KEY.match(key))
 
     def name(self, step: int) -> str:
         """See Medium."""

@@ -57,9 +57,9 @@ class Directory:
             return []
         return sorted(int(m[1]) for p in self._path.iterdir() if (m := STEP_NAME.match(p.name)))
 
-    def has_set_aside(self) -> bool:
+    def aside(self) -> list[str]:
         """See Medium."""
-        return any(self._path.glob("*.bad-*"))
+        return sorted(path.name for path in self._path.glob("*.bad-*"))
 
     def name(self, step: int) -> str:
         """See Medium."""

@@ -62,8 +62,8 @@ class Medium(Protocol):
         """Of the checkpoints, in order, without those set aside."""
         ...
 
-    def has_set_aside(self) -> bool:
-        """Whether there is a checkpoint that was set aside."""
+    def aside(self) -> list[str]:
+        """Names of those that were set aside, in order."""
         ...
 
     def name(self, step: int) -> str:

@@ -89,7 +89,7 @@ class CheckpointStore:
             else:
                 self.last_step = step
                 return checkpoint
-        if found or self._medium.has_set_aside():
+        if found or self._medium.aside():
             raise CheckpointError(
                 f"None of the checkpoints in {self._medium.place} can be loaded; they were kept as "
                 "*.bad-*. Remove them to start from step 0."
