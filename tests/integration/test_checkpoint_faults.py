@@ -12,8 +12,7 @@ import pytest
 def test_a_sample_of_damaged_checkpoints_never_loads_and_always_falls_back() -> None:
     found = checkpoint_damage.run(300, seed=7)
     assert found["bad loads"] == 0
-    assert found["fell back"] + found["unchanged"] == 300
-    assert found["unchanged"] <= 3, "only in the manifest's time or attempt"
+    assert found["fell back"] == 300
 
 
 def test_a_commit_killed_at_a_system_call_leaves_the_previous_or_the_new_checkpoint() -> None:

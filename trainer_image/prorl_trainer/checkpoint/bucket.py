@@ -162,7 +162,7 @@ class BucketDraft:
 
     def seal(self, manifest: Manifest) -> None:
         """See Draft."""
-        self._manifest = manifest.model_dump_json(by_alias=True).encode()
+        self._manifest = manifest.encode()
 
     def publish(self) -> None:
         """See Draft: the manifest names this try alone, so it is never taken for another's."""

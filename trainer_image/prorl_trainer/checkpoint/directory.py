@@ -148,7 +148,7 @@ class DirectoryDraft:
 
     def seal(self, manifest: Manifest) -> None:
         """See Draft."""
-        data = manifest.model_dump_json(by_alias=True).encode()
+        data = manifest.encode()
         with storage_errors(self._target):
             self._files.sync(self._path / SHARDS)
             self._files.write(self._path / MANIFEST, data)

@@ -1,15 +1,20 @@
 """The manifest makes a directory a checkpoint: what is in it, byte for byte."""
 
 import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 from prorl_api.base import ApiModel
+from prorl_api.canonical import dumps
 from pydantic import BaseModel, Field, ValidationError
 
-from prorl_trainer.errors import CheckpointError
+from prorl_trainer.errors import CheckpointError, one_line
 
 SCHEMA_VERSION = 1
 MANIFEST = "manifest.json"
+DIGEST = "digest"
+"""Key of the manifest's own sha256, over the canonical JSON of all its other keys."""
 STATE = "state.json"
 SHARDS = "shards"
 """Directory of the learners' files."""
@@ -45,6 +50,11 @@ class Manifest(ApiModel):
         """Size of the checkpoint."""
         return sum(entry.size_bytes for entry in self.files.values())
 
+    def encode(self) -> bytes:
+        """As JSON, with a digest of it: a flipped bit must not look like a newer version."""
+        document = self.model_dump(mode="json", by_alias=True)
+        return dumps(document | {DIGEST: _digest(document)}).encode()
+
 
 def read_manifest(directory: Path) -> Manifest:
     """Raises ValueError with what is wrong, CheckpointError if a newer version has written it."""
@@ -57,17 +67,35 @@ def read_manifest(directory: Path) -> Manifest:
 
 def parse_manifest(data: bytes, where: str) -> Manifest:
     """See read_manifest. `where` is what messages call the checkpoint."""
-    _refuse_newer(data, where)
+    document = _as_written(data)
+    _refuse_newer(document, where)
     try:
-        return Manifest.model_validate_json(data)
+        return Manifest.model_validate(document)
     except ValidationError as error:
         raise ValueError(f"{MANIFEST} is malformed: {error.errors()[0]['msg']}") from error
 
 
-def _refuse_newer(data: bytes, where: str) -> None:
+def _as_written(data: bytes) -> dict[str, Any]:
+    """Without its digest, which every version writes in the same way. Raises ValueError."""
+    try:
+        document = json.loads(data)
+        digest = document.pop(DIGEST)
+        whole = digest == _digest(document)
+    except (ValueError, AttributeError, TypeError, KeyError, RecursionError) as error:
+        raise ValueError(f"{MANIFEST} is malformed: {one_line(error)}") from error
+    if not whole:
+        raise ValueError(f"{MANIFEST} is not as it was written")
+    return dict(document)
+
+
+def _digest(document: dict[str, Any]) -> str:
+    return hashlib.sha256(dumps(document).encode()).hexdigest()
+
+
+def _refuse_newer(document: dict[str, Any], where: str) -> None:
     """What a newer version wrote is not broken: it must not be set aside."""
     try:
-        version = _Version.model_validate_json(data).schema_version
+        version = _Version.model_validate(document).schema_version
     except ValidationError:
         return  # the caller says what is wrong
     if version > SCHEMA_VERSION:
