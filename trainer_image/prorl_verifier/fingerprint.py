@@ -2,16 +2,16 @@
 
 import platform
 from hashlib import sha256
-from importlib.metadata import entry_points, version
+from importlib.metadata import version
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+
+from prorl_verifier.plugins import installed
 
 LIBRARIES = (
     "antlr4-python3-runtime", "latex2sympy2-extended", "math-verify", "reasoning-gym", "sympy",
 )  # fmt: skip
 """They parse and compare answers."""
-PLUGINS = "prorl.verifiers"
-"""The entry-point group of custom verifiers."""
 
 
 def dataset_hash() -> str:
@@ -24,7 +24,7 @@ def dataset_hash() -> str:
             *(f"library {name} {version(name)}" for name in LIBRARIES),
             *(
                 f"plugin {found.name} {found.value} {found.dist and found.dist.version}"
-                for found in entry_points(group=PLUGINS)
+                for found in installed()
             ),
             *(f"file {name} {digest}" for name, digest in _files(files(__package__))),
         ]
