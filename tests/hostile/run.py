@@ -27,6 +27,7 @@ from prorl_verifier.wire import Item, Verdict
 HERE = Path(__file__).parent
 LIMIT_S = 1.0
 MARK = "prorl-hostile*"
+CODE_WORKER = "prorl_verifier.code_worker"
 Case = dict[str, Any]
 
 
@@ -88,10 +89,10 @@ def left_processes(isolation: Isolation) -> list[str]:
     """Processes below code workers that are not their zygotes (two in a PID namespace)."""
     zygotes = 2 if isolation >= Isolation.NAMESPACES else 1
     found = []
-    for worker in psutil.Process().children():
-        if "prorl_verifier.code_worker" in _cmdline(worker):
-            below = worker.children(recursive=True)
-            found += [str(p) for p in below] if len(below) > zygotes else []
+    forkers = [p for p in psutil.Process().children() if CODE_WORKER in _cmdline(p)]
+    for worker in [worker for forker in forkers for worker in forker.children()]:
+        below = worker.children(recursive=True)
+        found += [str(p) for p in below] if len(below) > zygotes else []
     return found
 
 

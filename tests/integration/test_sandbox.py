@@ -203,8 +203,11 @@ def make_item(name: str, completion: str) -> Item:
 async def ready_worker(pool: WorkerPool, but: int = 0) -> psutil.Process:
     """The pool's worker, as soon as it can take items."""
     while True:
-        children = [p for p in psutil.Process().children() if p.pid != but]
-        workers = [p for p in children if "prorl_verifier.code_worker" in p.cmdline()]
+        infos = psutil.process_iter(["cmdline", "ppid"])
+        below = {p.pid for p in psutil.Process().children(recursive=True)}
+        code = [p for p in infos if "prorl_verifier.code_worker" in (p.info["cmdline"] or ())]
+        ours = {p.pid: p for p in code if p.pid in below}
+        workers = [p for p in ours.values() if p.info["ppid"] in ours and p.pid != but]
         if workers and pool.ready:
             return workers[0]
         await asyncio.sleep(0.01)

@@ -1,29 +1,26 @@
 """A worker that judges code: this process compares, a sandbox beside it runs the programs.
 
-`python -m prorl_verifier.code_worker MEMORY_BYTES LEVEL LIMIT_SECONDS`
+The forker runs it; its arguments are MEMORY_BYTES LEVEL LIMIT_SECONDS.
 """
 
-import sys
+import socket
 
 from prorl_verifier.domains.code import CodeScorer
 from prorl_verifier.domains.code_tests import MAX_TEXT_BYTES
-from prorl_verifier.sandbox import confine
 from prorl_verifier.sandbox.detect import check
 from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.sandbox.session import Sandbox
-from prorl_verifier.worker import answer_items, limit_self, own_stdout
+from prorl_verifier.worker import answer_items, limit_self
 
 
-def main() -> None:
-    """Answers items until stdin ends. A sandbox that fails ends it with a traceback."""
-    memory_bytes, level, limit_s = int(sys.argv[1]), Isolation(int(sys.argv[2])), sys.argv[3]
-    confine.hide()
-    verdicts = own_stdout()
+def prepare() -> None:
+    """All that it needs is imported above."""
+
+
+def main(arguments: list[str], channel: socket.socket) -> None:
+    """Answers items until the channel closes. A sandbox that fails ends it with a traceback."""
+    memory_bytes, level, limit_s = int(arguments[0]), Isolation(int(arguments[1])), arguments[2]
     with Sandbox(level) as sandbox:
         check(sandbox, level)
         limit_self(memory_bytes, file_bytes=MAX_TEXT_BYTES)
-        answer_items({"code": CodeScorer(sandbox, float(limit_s)).score}, verdicts)
-
-
-if __name__ == "__main__":
-    main()
+        answer_items({"code": CodeScorer(sandbox, float(limit_s)).score}, channel)

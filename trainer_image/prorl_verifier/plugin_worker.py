@@ -1,27 +1,25 @@
 """A worker that judges by the custom verifiers that are installed, and by nothing else: whatever
 they do to their process, the others are not in it.
 
-`python -m prorl_verifier.plugin_worker MEMORY_BYTES`
+The forker runs it; its argument is MEMORY_BYTES.
 """
 
 import logging
-import sys
+import socket
 
 from prorl_verifier import plugins
 from prorl_verifier.sandbox import confine
-from prorl_verifier.worker import answer_items, limit_self, own_stdout
+from prorl_verifier.worker import answer_items, limit_self
 
 
-def main() -> None:
-    """Answers items until stdin ends."""
+def prepare() -> None:
+    """Imports no verifier: what one does then must not happen in the process that forks."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
-    confine.hide()
+
+
+def main(arguments: list[str], channel: socket.socket) -> None:
+    """Answers items until the channel closes."""
     confine.adopt_orphans()
-    verdicts = own_stdout()
     scorers = plugins.scorers(plugins.installed())
-    limit_self(int(sys.argv[1]))
-    answer_items(scorers, verdicts)
-
-
-if __name__ == "__main__":
-    main()
+    limit_self(int(arguments[0]))
+    answer_items(scorers, channel)

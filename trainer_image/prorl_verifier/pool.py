@@ -1,18 +1,14 @@
 """Killable workers: every item gets one verdict, whatever happens to a worker."""
 
 import asyncio
-import json
 import logging
-import os
-import signal
-import sys
 import time
-from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+from prorl_verifier.jobs import Batch, Flight, Job, Waiting
 from prorl_verifier.metrics import Metrics
-from prorl_verifier.processes import kill_descendants
+from prorl_verifier.process import Forker, Worker
 from prorl_verifier.wire import (
     FAIL,
     INFRA_ERROR,
@@ -25,14 +21,27 @@ log = logging.getLogger(__name__)
 
 MEMORY_WORDS = (str(4 << 30),)
 """A worker's limit of address space, as its first argument."""
-START_TIMEOUT_S = 60.0
 MAX_CRASHES = 2
 """An item whose worker dies this often is an infra-error: nobody knows what it is worth."""
-LINE_LIMIT = 1 << 20
+GATHER_S = 0.001
+"""While a worker has more to do, its answers are let pile up: to wake up costs more than many a
+verdict."""
+STALL_S = 0.5
+"""What waits behind an item that takes longer is offered to other workers."""
 
 
 class QueueFullError(Exception):
     """More items are waiting than max_queue allows."""
+
+
+class ExhaustedError(Exception):
+    """A worker is short of memory: perhaps by what earlier items have left behind."""
+
+
+FAULTS = (
+    TimeoutError, EOFError, OSError, ExhaustedError, ValueError, LookupError, TypeError,
+)  # fmt: skip
+"""Of a worker; the last three when what it says is no answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,16 +52,12 @@ class Crew:
     timeout_s: float
     """Limit of one verdict."""
     command: tuple[str, ...] = ("prorl_verifier.worker", *MEMORY_WORDS)
-    """The module that a worker runs, and its arguments."""
+    """The module that a worker runs (see forker), and its arguments."""
     late_outcome: str = FAIL
     """Of a verdict that takes longer: FAIL blames the completion, INFRA_ERROR the worker."""
-
-
-@dataclass(kw_only=True, slots=True)
-class _Job:
-    item: Item
-    result: "asyncio.Future[Verdict]"
-    crashes: int = 0
+    ahead_s: float = 0.1
+    """A worker is sent so much work at once, that it need not wait for the next item. What waits
+    behind a slow one may be judged twice, so 0 where that starts processes."""
 
 
 class WorkerPool:
@@ -62,8 +67,8 @@ class WorkerPool:
         self._crew = crew
         self._max_queue = max_queue
         self._metrics = metrics
-        self._waiting: deque[_Job] = deque()
-        self._wakeup = asyncio.Condition()
+        self._waiting = Waiting(metrics.queue)
+        self._forker = Forker(crew.command)
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = 0
 
@@ -77,10 +82,13 @@ class WorkerPool:
         self._tasks = [asyncio.create_task(self._serve()) for _ in range(self._crew.workers)]
 
     async def close(self) -> None:
-        """Kills the workers."""
+        """Kills the workers. What has no verdict is an infra-error."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._forker.close()
+        while (job := self._waiting.take()) is not None:
+            job.finish(INFRA_ERROR, None, "the service is stopping", 0.0)
 
     def check_room(self, num_items: int) -> None:
         """Raises QueueFullError if so many more may not wait."""
@@ -90,132 +98,113 @@ class WorkerPool:
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
         self.check_room(len(items))
-        loop = asyncio.get_running_loop()
-        jobs = [_Job(item=item, result=loop.create_future()) for item in items]
-        async with self._wakeup:
-            self._waiting.extend(jobs)
-            self._metrics.queue.inc(len(jobs))
-            self._wakeup.notify(len(jobs))
-        return list(await asyncio.gather(*(job.result for job in jobs)))
+        batch = Batch(items)
+        self._waiting.add(batch.jobs)
+        await batch.answered
+        return batch.verdicts
 
     async def _serve(self) -> None:
-        """One worker's place: a new process whenever the old one has died."""
+        """One worker's place: a new process whenever the old one is used up."""
         while True:
-            process = await self._start()
+            worker, flight = await self._start(), Flight(ahead_s=self._crew.ahead_s)
+            fault: BaseException | None = None
             self._ready += 1
             try:
-                while await self._one(process):
-                    pass
+                await self._converse(worker, flight)
+            except FAULTS as error:
+                fault = error
+            except asyncio.CancelledError:
+                _stop(flight)
+                raise
             finally:
                 self._ready -= 1
-                await kill_group(process)
+                await self._forker.end(worker)
+            self._blame(flight, fault)
             self._metrics.restarts.inc()
 
-    async def _start(self) -> asyncio.subprocess.Process:
+    async def _start(self) -> Worker:
         while True:
             try:
-                return await _spawn(self._crew.command)
+                return await self._forker.start()
             except (TimeoutError, EOFError, ValueError, OSError) as error:
                 log.error("worker did not start: %r", error)
                 await asyncio.sleep(1)
 
-    async def _one(self, process: asyncio.subprocess.Process) -> bool:
-        """Judges the next item; False when the worker is used up."""
-        async with self._wakeup:
-            await self._wakeup.wait_for(lambda: bool(self._waiting))
-            job = self._waiting.popleft()
-            self._metrics.queue.dec()
-        if job.result.done():
-            return True  # whoever asked has gone
-        begin = time.monotonic()
-        try:
-            answer = await self._ask(process, job.item)
-        except TimeoutError:
-            reason = f"timed out after {self._crew.timeout_s:g} s"
-            score = 0.0 if self._crew.late_outcome == FAIL else None
-            self._finish(job, self._crew.late_outcome, score, reason, begin)
+    async def _converse(self, worker: Worker, flight: Flight) -> None:
+        """Returns when the worker is used up and nobody is to blame.
+
+        Raises what is in FAULTS for the item that it was judging."""
+        while True:
+            if not flight.jobs:
+                await self._waiting.arrival()
+                if not worker.is_silent():
+                    return
+            if lines := flight.load(self._waiting, self._crew.workers):
+                await worker.send(lines, flight.begin + self._crew.timeout_s)
+            if not flight.jobs:
+                continue  # somebody else was faster
+            answers = await self._listen(worker, flight)
+            if not answers and not self._bear(flight):
+                return
+            for answer in answers:
+                if not flight.jobs or not _settle(flight, answer):
+                    return
+
+    async def _listen(self, worker: Worker, flight: Flight) -> list[dict[str, Any]]:
+        """The next answers, none if the first item takes long. Raises TimeoutError and what
+        Worker.answers does."""
+        limit = flight.begin + self._crew.timeout_s
+        if len(flight.jobs) > 1:
+            await asyncio.sleep(GATHER_S)
+        answers = await worker.answers(min(limit, time.monotonic() + STALL_S))
+        if not answers and time.monotonic() >= limit:
+            raise TimeoutError
+        return answers
+
+    def _bear(self, flight: Flight) -> bool:
+        """Offers what waits behind a slow item to the others; False if nobody waits for that."""
+        if flight.jobs[0].is_done:
             return False
-        except (EOFError, ConnectionError, ValueError) as error:
-            await self._crashed(job, begin, repr(error))
-            return False
-        except asyncio.CancelledError:
-            self._finish(job, INFRA_ERROR, None, "the service is stopping", begin)
-            raise
-        exhausted = "exhausted" in answer
-        if exhausted and not job.crashes:  # a fresh worker tells whose fault it is
-            await self._crashed(job, begin, answer["reason"])
-            return False
-        if "error" in answer:
-            self._finish(job, INFRA_ERROR, None, answer["error"], begin)
-        else:
-            outcome = PASS if answer["score"] >= 1.0 else FAIL
-            self._finish(job, outcome, answer["score"], answer["reason"], begin)
-        return not exhausted
+        if not flight.is_stalled:
+            flight.is_stalled = True
+            self._waiting.put_back(list(flight.jobs)[1:])
+        return True
 
-    async def _ask(self, process: asyncio.subprocess.Process, item: Item) -> dict[str, Any]:
-        assert process.stdin is not None
-        async with asyncio.timeout(self._crew.timeout_s):
-            process.stdin.write(item.line())
-            await process.stdin.drain()
-            return await _read(process, self._crew.timeout_s)
-
-    async def _crashed(self, job: _Job, begin: float, reason: str) -> None:
-        job.crashes += 1
-        if job.crashes >= MAX_CRASHES:
-            self._finish(job, INFRA_ERROR, None, f"{job.crashes} workers died: {reason}", begin)
-            return
-        async with self._wakeup:
-            self._waiting.appendleft(job)
-            self._metrics.queue.inc()
-            self._wakeup.notify()
-
-    def _finish(
-        self, job: _Job, outcome: str, score: float | None, reason: str, begin: float
-    ) -> None:
-        if not job.result.done():
-            seconds = time.monotonic() - begin
-            job.result.set_result(
-                Verdict(
-                    id=job.item.id, outcome=outcome, score=score, reason=reason, seconds=seconds
-                )
-            )
+    def _blame(self, flight: Flight, fault: BaseException | None) -> None:
+        """The item that was judged when its worker failed; the others wait again, uncounted. The
+        worker must be dead: a verdict comes after the end of all that it is about."""
+        if fault is not None and flight.jobs:
+            job, seconds = flight.jobs[0], time.monotonic() - flight.begin
+            if isinstance(fault, TimeoutError):
+                score = 0.0 if self._crew.late_outcome == FAIL else None
+                reason = f"timed out after {self._crew.timeout_s:g} s"
+                job.finish(self._crew.late_outcome, score, reason, seconds)
+            else:
+                _count_crash(job, fault, seconds)
+        self._waiting.put_back(flight.jobs)
 
 
-async def _spawn(command: tuple[str, ...]) -> asyncio.subprocess.Process:
-    """A worker that has said it is ready."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", *command,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        env={"PYTHONPATH": os.pathsep.join(filter(None, sys.path)), "LANG": "C.UTF-8"},
-        start_new_session=True,
-        limit=LINE_LIMIT,
-    )  # fmt: skip
-    try:
-        await _read(process, START_TIMEOUT_S)
-    except BaseException:
-        await kill_group(process)
-        raise
-    return process
+def _settle(flight: Flight, answer: dict[str, Any]) -> bool:
+    """Gives the first item its verdict; False when the worker is used up. Raises ExhaustedError."""
+    exhausted = "exhausted" in answer
+    if exhausted and not flight.jobs[0].crashes:  # a fresh worker tells whose fault it is
+        raise ExhaustedError(answer["reason"])
+    seconds = answer["seconds"]
+    job = flight.land(seconds)
+    if "error" in answer:
+        job.finish(INFRA_ERROR, None, answer["error"], seconds)
+    else:
+        outcome = PASS if answer["score"] >= 1.0 else FAIL
+        job.finish(outcome, answer["score"], answer["reason"], seconds)
+    return not exhausted
 
 
-async def kill_group(process: asyncio.subprocess.Process) -> None:
-    """SIGKILLs the worker and everything it has started."""
-    kill_descendants(process.pid)
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        log.debug("worker %d has ended already", process.pid)
-    if process.stdin is not None:
-        process.stdin.close()
-    await process.wait()
+def _count_crash(job: Job, fault: BaseException, seconds: float) -> None:
+    job.crashes += 1
+    if job.crashes >= MAX_CRASHES:
+        job.finish(INFRA_ERROR, None, f"{job.crashes} workers died: {fault!r}", seconds)
 
 
-async def _read(process: asyncio.subprocess.Process, timeout_s: float) -> dict[str, Any]:
-    assert process.stdout is not None
-    async with asyncio.timeout(timeout_s):
-        line = await process.stdout.readline()
-    if not line:
-        raise EOFError("the worker has ended")
-    answer: dict[str, Any] = json.loads(line)
-    return answer
+def _stop(flight: Flight) -> None:
+    for job in flight.jobs:
+        job.finish(INFRA_ERROR, None, "the service is stopping", 0.0)

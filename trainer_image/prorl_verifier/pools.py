@@ -23,13 +23,14 @@ def code_crew(isolation: Isolation, *, workers: int, timeout_s: float) -> Crew:
         timeout_s=patience_s(timeout_s) + SLACK_S,
         command=("prorl_verifier.code_worker", *words),
         late_outcome=INFRA_ERROR,
+        ahead_s=0.0,
     )
 
 
 def plugin_crew(*, workers: int, timeout_s: float) -> Crew:
     """Workers for the custom verifiers that are installed."""
     words = ("prorl_verifier.plugin_worker", *MEMORY_WORDS)
-    return Crew(workers=workers, timeout_s=timeout_s, command=words)
+    return Crew(workers=workers, timeout_s=timeout_s, command=words, ahead_s=0.0)
 
 
 class Judge(Protocol):

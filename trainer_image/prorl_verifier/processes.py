@@ -7,6 +7,7 @@ below it.
 import contextlib
 import os
 import signal
+from collections.abc import Collection
 from pathlib import Path
 
 MAX_ROUNDS = 100
@@ -20,6 +21,15 @@ def end_children() -> None:
         _kill(descendants(os.getpid()))
         with contextlib.suppress(ChildProcessError):
             os.waitpid(-1, 0)
+
+
+def end_strays(spared: Collection[int]) -> None:
+    """As end_children, but for the children that are `spared` and what is below them."""
+    while strays := set(_tree()[0].get(os.getpid(), [])) - set(spared):
+        for pid in strays:
+            kill_descendants(pid)
+            _kill([pid])
+            os.waitpid(pid, 0)
 
 
 def kill_descendants(root: int) -> None:
@@ -36,6 +46,15 @@ def kill_descendants(root: int) -> None:
 
 def descendants(root: int) -> list[int]:
     """Process ids below `root`, without those that are only waiting to be reaped."""
+    children, zombies = _tree()
+    below = list(children.get(root, []))
+    for pid in below:  # grows while it is read
+        below += children.get(pid, [])
+    return [pid for pid in below if pid not in zombies]
+
+
+def _tree() -> tuple[dict[int, list[int]], set[int]]:
+    """Children by their parent, and who of all is only waiting to be reaped."""
     children: dict[int, list[int]] = {}
     zombies: set[int] = set()
     for entry in Path("/proc").iterdir():
@@ -43,10 +62,7 @@ def descendants(root: int) -> list[int]:
             children.setdefault(found[1], []).append(int(entry.name))
             if found[0] == "Z":
                 zombies.add(int(entry.name))
-    below = list(children.get(root, []))
-    for pid in below:  # grows while it is read
-        below += children.get(pid, [])
-    return [pid for pid in below if pid not in zombies]
+    return children, zombies
 
 
 def _state_and_parent(entry: Path) -> tuple[str, int] | None:

@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
@@ -36,7 +36,11 @@ class Item:
 
     def line(self) -> bytes:
         """The item as a worker reads it."""
-        return json.dumps(asdict(self)).encode() + b"\n"
+        fields = {
+            "verifier": self.verifier, "completion": self.completion, "answer": self.answer,
+            "meta": self.meta,
+        }  # fmt: skip
+        return json.dumps(fields).encode() + b"\n"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,23 +1,24 @@
-"""A worker process: items in on stdin, one JSON line each; verdicts out on stdout.
+"""A worker process: items in, one JSON line each; answers out at once, in the same order.
 
 It holds no secret and no state worth keeping, and is killed with its whole process group when an
-item takes too long. `python -m prorl_verifier.worker MEMORY_BYTES`
+item takes too long. The forker runs it; its argument is MEMORY_BYTES.
 """
 
 import json
 import math
-import os
 import resource
-import sys
+import socket
+import time
 from collections.abc import Callable
-from typing import Any, TextIO
+from typing import Any
 
 from prorl_verifier.domains import instruction, logic, stem
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
-from prorl_verifier.sandbox import confine
 from prorl_verifier.sandbox.budget import Overloaded
 from prorl_verifier.sandbox.session import SandboxError
+
+READ_BYTES = 1 << 16
 
 Scorer = Callable[[str, Any, dict[str, Any]], tuple[float, str]]
 
@@ -61,31 +62,26 @@ def judge(item: dict[str, Any], scorers: dict[str, Scorer] = SCORERS) -> dict[st
     return {"score": score, "reason": reason}
 
 
-def own_stdout() -> TextIO:
-    """Verdicts leave through a descriptor of their own: a scorer that prints cannot forge one."""
-    verdicts = os.fdopen(os.dup(1), "w", buffering=1)
-    os.dup2(2, 1)
-    return verdicts
+def answer_items(scorers: dict[str, Scorer], channel: socket.socket) -> None:
+    """Says that it is ready, then answers items until the channel closes."""
+    channel.sendall(b'{"ready": true}\n')
+    with channel.makefile("rb", buffering=READ_BYTES) as lines:
+        for line in lines:
+            begin = time.monotonic()
+            answer = judge(json.loads(line), scorers)
+            answer["seconds"] = time.monotonic() - begin
+            channel.sendall(json.dumps(answer).encode() + b"\n")
 
 
-def answer_items(scorers: dict[str, Scorer], verdicts: TextIO) -> None:
-    """Says that it is ready, then answers items until stdin ends."""
-    verdicts.write('{"ready": true}\n')
-    for line in sys.stdin.buffer:
-        verdicts.write(json.dumps(judge(json.loads(line), scorers)) + "\n")
-
-
-def main() -> None:
-    """Answers items until stdin ends."""
+def prepare() -> None:
+    """Imports what every worker needs."""
     import math_verify
-    import reasoning_gym  # noqa: F401 - paid for once, before the limits
+    import reasoning_gym  # noqa: F401 - paid for once, before the fork and the limits
 
     del math_verify
-    confine.hide()
-    verdicts = own_stdout()
-    limit_self(int(sys.argv[1]))
-    answer_items(SCORERS, verdicts)
 
 
-if __name__ == "__main__":
-    main()
+def main(arguments: list[str], channel: socket.socket) -> None:
+    """Answers items until the channel closes."""
+    limit_self(int(arguments[0]))
+    answer_items(SCORERS, channel)

@@ -1,80 +1,231 @@
-"""The workers' pool: what it does without workers, and for whom it works."""
+"""The workers' pool with real processes: one verdict per item, whatever happens to its worker."""
 
 import asyncio
+import os
+import signal
 import sys
-from typing import Any
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
 
+import psutil
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import Crew, WorkerPool
-from prorl_verifier.wire import FAIL, PASS, Item
+from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
 
-EXHAUSTED = {"score": 0.0, "reason": "answer exhausts the scorer", "exhausted": True}
-
-
-class Recording(WorkerPool):
-    """Remembers what which worker was asked; answers by the script while it lasts."""
-
-    def __init__(self, *script: dict[str, Any]) -> None:
-        super().__init__(Crew(workers=1, timeout_s=20), max_queue=10, metrics=Metrics())
-        self.script = list(script)
-        self.asked: list[str] = []
-        self.workers: list[int] = []
-
-    async def _ask(self, process: asyncio.subprocess.Process, item: Item) -> dict[str, Any]:
-        self.asked.append(item.id)
-        self.workers.append(process.pid)
-        return self.script.pop(0) if self.script else await super()._ask(process, item)
+QUICK = [""] * 40
+"""So many that a worker is sent several at once afterwards."""
 
 
-def make_item(name: str) -> Item:
-    return Item(id=name, verifier="math-verify", completion="2", answer="2")
+def make_pool(*, workers: int = 1, timeout_s: float = 60.0) -> WorkerPool:
+    crew = Crew(workers=workers, timeout_s=timeout_s, command=("scripted_worker",))
+    return WorkerPool(crew, max_queue=10_000, metrics=Metrics())
 
 
-async def test_a_worker_that_cannot_be_started_is_tried_until_it_can(
-    monkeypatch: pytest.MonkeyPatch,
+@asynccontextmanager
+async def opened(pool: WorkerPool) -> AsyncIterator[WorkerPool]:
+    pool.open()
+    try:
+        async with asyncio.timeout(120):
+            yield pool
+    finally:
+        await pool.close()
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "judged"
+
+
+def make_items(log: Path, *completions: str, name: str = "") -> list[Item]:
+    meta = {"log": str(log), "until": f"{log}.until", "daemon": f"{log}.daemon"}
+    return [
+        Item(id=f"{name}{i}", verifier="scripted", completion=what, answer=f"{name}{i}", meta=meta)
+        for i, what in enumerate(completions)
+    ]
+
+
+def outcomes(verdicts: Sequence[Verdict]) -> list[str]:
+    return [verdict.outcome for verdict in verdicts]
+
+
+async def is_dead(process: psutil.Process) -> None:
+    while process.is_running() and process.status() != psutil.STATUS_ZOMBIE:
+        await asyncio.sleep(0.01)
+
+
+@given(
+    st.lists(st.sampled_from(["", "hang", "die", "die once", "exhaust", "babble"]), max_size=12),
+    st.integers(1, 2),
+)
+@settings(
+    max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+async def test_every_item_has_the_verdict_that_it_alone_has_earned(
+    tmp_path: Path, completions: list[str], workers: int
 ) -> None:
-    pool = Recording()
-    with monkeypatch.context() as without_python:
-        without_python.setattr(sys, "executable", "/no/python")
-        pool.open()
-        await asyncio.sleep(0.1)
-        assert not pool.ready
-    async with asyncio.timeout(60):
-        (verdict,) = await pool.verify([make_item("a")])
-    assert verdict.outcome == PASS
-    await pool.close()
+    earned = {"hang": FAIL, "die": INFRA_ERROR, "exhaust": FAIL, "babble": INFRA_ERROR}
+    log = tmp_path / str(len(list(tmp_path.iterdir())))
+    async with opened(make_pool(workers=workers, timeout_s=0.3)) as pool:
+        verdicts = await pool.verify(make_items(log, *completions))
+    assert [verdict.id for verdict in verdicts] == [str(i) for i in range(len(completions))]
+    assert outcomes(verdicts) == [earned.get(what, PASS) for what in completions]
 
 
-async def test_what_nobody_waits_for_is_not_judged() -> None:
-    pool = Recording()
-    given_up = asyncio.create_task(pool.verify([make_item("a")]))
+async def test_of_several_that_a_worker_has_only_the_one_that_hangs_is_late(log: Path) -> None:
+    async with opened(make_pool(timeout_s=1.0)) as pool:
+        await pool.verify(make_items(log, *QUICK, name="q"))
+        verdicts = await pool.verify(make_items(log, "", "", "hang", *QUICK))
+    assert outcomes(verdicts) == [PASS, PASS, FAIL, *[PASS] * len(QUICK)]
+    assert verdicts[2].reason == "timed out after 1 s"
+    assert Counter(log.read_text().split())["2"] == 1
+
+
+async def test_of_several_that_a_worker_has_only_the_one_it_dies_of_is_judged_again(
+    log: Path,
+) -> None:
+    async with opened(make_pool()) as pool:
+        await pool.verify(make_items(log, *QUICK, name="q"))
+        verdicts = await pool.verify(make_items(log, "", "die once", "", "die", *QUICK))
+    assert outcomes(verdicts) == [PASS, PASS, PASS, INFRA_ERROR, *[PASS] * len(QUICK)]
+    assert verdicts[3].reason.startswith("2 workers died")
+    assert {n for n, times in Counter(log.read_text().split()).items() if times > 1} == {"1", "3"}
+
+
+async def test_what_waits_behind_a_slow_one_is_judged_by_another_worker(log: Path) -> None:
+    async with opened(make_pool(workers=2)) as pool:
+        await pool.verify(make_items(log, *QUICK * 2, name="q"))
+        judged = asyncio.create_task(pool.verify(make_items(log, "wait", *QUICK)))
+        others = {str(1 + i) for i in range(len(QUICK))}
+        while not others <= set(log.read_text().split()):
+            await asyncio.sleep(0.01)
+        Path(f"{log}.until").touch()
+        assert outcomes(await judged) == [PASS] * (1 + len(QUICK))
+
+
+async def test_the_end_of_an_idle_worker_is_charged_to_no_item(log: Path) -> None:
+    async with opened(make_pool()) as pool:
+        (first,) = await pool.verify(make_items(log, "", name="a"))
+        worker = psutil.Process(int(first.reason.split()[1]))
+        worker.kill()
+        await is_dead(worker)
+        (second,) = await pool.verify(make_items(log, "die once"))
+    assert second.outcome == PASS
+
+
+async def test_a_worker_is_replaced_by_a_fork_of_the_same_process(log: Path) -> None:
+    async with opened(make_pool(timeout_s=0.3)) as pool:
+        verdicts = await pool.verify(make_items(log, "", "hang", "", "die", ""))
+    forkers, workers = zip(*(verdicts[i].reason.split() for i in (0, 2, 4)), strict=True)
+    assert (len(set(forkers)), len(set(workers))) == (1, 3)
+
+
+async def test_what_a_scorer_prints_is_no_verdict(log: Path) -> None:
+    async with opened(make_pool()) as pool:
+        verdicts = await pool.verify(make_items(log, "print", "", "print"))
+    assert [(verdict.score, verdict.reason) for verdict in verdicts[::2]] == [(0.0, "real")] * 2
+    assert verdicts[1].score == 1.0
+
+
+async def test_when_the_process_that_forks_dies_all_goes_on_with_another(log: Path) -> None:
+    async with opened(make_pool(workers=2)) as pool:
+        (first,) = await pool.verify(make_items(log, "", name="a"))
+        forker = psutil.Process(int(first.reason.split()[0]))
+        workers = forker.children()
+        judged = asyncio.create_task(pool.verify(make_items(log, "", "wait", "")))
+        while "1" not in log.read_text().split():
+            await asyncio.sleep(0.01)
+        forker.kill()
+        for worker in workers:
+            await is_dead(worker)
+        Path(f"{log}.until").touch()
+        assert outcomes(await judged) == [PASS, PASS, PASS]
+
+
+async def test_the_process_that_forks_has_one_thread_with_the_scorers_imported() -> None:
+    crew = Crew(workers=1, timeout_s=60)
+    async with opened(WorkerPool(crew, max_queue=10, metrics=Metrics())) as pool:
+        item = Item(id="a", verifier="math-verify", completion="\\boxed{x+x}", answer="2x")
+        assert outcomes(await pool.verify([item])) == [PASS]
+        (forker,) = [
+            p for p in psutil.Process().children() if "prorl_verifier.worker" in p.cmdline()
+        ]
+        assert forker.num_threads() == 1
+
+
+async def test_what_a_dead_worker_has_left_is_gone_with_the_verdict(log: Path) -> None:
+    async with opened(make_pool()) as pool:
+        (verdict,) = await pool.verify(make_items(log, "leave a daemon and die"))
+        assert verdict.outcome == INFRA_ERROR
+        assert not psutil.pid_exists(int(Path(f"{log}.daemon").read_text()))
+
+
+async def test_when_the_pool_is_closed_no_worker_is_left_and_what_waits_is_an_infra_error(
+    log: Path,
+) -> None:
+    async with opened(make_pool()) as pool:
+        (first,) = await pool.verify(make_items(log, "", name="a"))
+        judged = asyncio.create_task(pool.verify(make_items(log, "wait", "")))
+        while "0" not in log.read_text().split():
+            await asyncio.sleep(0.01)
+    assert outcomes(await judged) == [INFRA_ERROR, INFRA_ERROR]
+    assert [pid for pid in first.reason.split() if psutil.pid_exists(int(pid))] == []
+
+
+async def test_what_nobody_waits_for_is_not_judged(log: Path) -> None:
+    pool = make_pool()
+    given_up = asyncio.create_task(pool.verify(make_items(log, "", name="a")))
     await asyncio.sleep(0)
     given_up.cancel()
     await asyncio.wait({given_up})
-    pool.open()
-    async with asyncio.timeout(60):
-        await pool.verify([make_item("b")])
-    assert pool.asked == ["b"]
-    await pool.close()
+    async with opened(pool):
+        await pool.verify(make_items(log, "", name="b"))
+    assert log.read_text().split() == ["b0"]
 
 
-async def test_a_worker_short_of_memory_is_replaced_and_the_item_judged_afresh() -> None:
-    pool = Recording(EXHAUSTED)
-    pool.open()
-    async with asyncio.timeout(60):
-        (verdict,) = await pool.verify([make_item("a")])
-    assert verdict.outcome == PASS
-    assert len(set(pool.workers)) == 2
-    await pool.close()
+async def test_a_worker_that_hangs_over_what_nobody_waits_for_is_replaced(log: Path) -> None:
+    async with opened(make_pool(timeout_s=600)) as pool:
+        given_up = asyncio.create_task(pool.verify(make_items(log, "hang", name="a")))
+        while not log.exists():
+            await asyncio.sleep(0.01)
+        given_up.cancel()
+        assert outcomes(await pool.verify(make_items(log, ""))) == [PASS]
 
 
-async def test_an_item_that_exhausts_a_fresh_worker_too_earns_nothing() -> None:
-    pool = Recording(EXHAUSTED, EXHAUSTED)
-    pool.open()
-    async with asyncio.timeout(60):
-        first, second = await pool.verify([make_item("a"), make_item("b")])
+async def test_a_worker_short_of_memory_is_replaced_and_the_item_judged_afresh(log: Path) -> None:
+    async with opened(make_pool()) as pool:
+        verdicts = await pool.verify(make_items(log, "", "exhaust once", ""))
+    assert outcomes(verdicts) == [PASS, PASS, PASS]
+    before, again, after = (verdict.reason for verdict in verdicts)
+    assert before != again == after
+
+
+async def test_an_item_that_exhausts_a_fresh_worker_too_earns_nothing(log: Path) -> None:
+    async with opened(make_pool()) as pool:
+        first, second = await pool.verify(make_items(log, "exhaust", ""))
     assert (first.outcome, first.score, second.outcome) == (FAIL, 0.0, PASS)
-    assert pool.asked == ["a", "a", "b"]
-    assert len(set(pool.workers)) == 3
-    await pool.close()
+    assert log.read_text().split() == ["0", "0", "1"]
+
+
+async def test_a_worker_that_cannot_be_started_is_tried_until_it_can(
+    monkeypatch: pytest.MonkeyPatch, log: Path
+) -> None:
+    python = sys.executable
+    monkeypatch.setattr(sys, "executable", "/no/python")
+    async with opened(make_pool()) as pool:
+        await asyncio.sleep(0.1)
+        assert not pool.ready
+        monkeypatch.setattr(sys, "executable", python)
+        assert outcomes(await pool.verify(make_items(log, ""))) == [PASS]
+
+
+async def test_a_worker_that_is_stopped_is_killed_at_the_limit(log: Path) -> None:
+    async with opened(make_pool(timeout_s=0.5)) as pool:
+        (first,) = await pool.verify(make_items(log, "", name="a"))
+        os.kill(int(first.reason.split()[1]), signal.SIGSTOP)
+        verdicts = await pool.verify(make_items(log, "", ""))
+    assert outcomes(verdicts) == [FAIL, PASS]
