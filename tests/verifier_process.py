@@ -65,7 +65,12 @@ class VerifierProcess:
     def workers(self) -> list[psutil.Process]:
         """The processes that judge. A program that is killed has failed, its worker has not."""
         assert self.process is not None
-        return psutil.Process(self.process.pid).children()
+        forkers = {p.pid for p in psutil.Process(self.process.pid).children()}
+        found = psutil.process_iter(["cmdline", "ppid"])
+        return [
+            p for p in found
+            if p.info["ppid"] in forkers and "prorl_verifier.forker" in (p.info["cmdline"] or ())
+        ]  # fmt: skip
 
     def peak_mib(self) -> float:
         """The most memory that the service itself (not its workers) has had."""

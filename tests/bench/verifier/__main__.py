@@ -3,9 +3,10 @@
     python tests/bench/verifier [--domains math stem] [--problems 2000] [--repeats 3]
 
 Bare is math_verify's parse and verify with its own limits of time, reasoning-gym's score_answer,
-and our own scorer where there is no library (stem, instruction). Code: see code.py. Times are wall
-clock and processor; `net` leaves out what the measured process waited for a processor, so that it
-means something on a machine with other work. A JSON line per measurement, then a table.
+and our own scorer where there is no library (stem, instruction). Code has a bench of its own,
+code_verdicts.py beside this file. Times are wall clock and processor; `net` leaves out what the
+measured process waited for a processor: on two cores the service itself takes some. A JSON line
+per measurement, then a table.
 """
 
 import argparse
@@ -149,20 +150,17 @@ async def measure_hangs(items: list[Item], bare_s: float, warm: list[Item]) -> m
     }
 
 
-def measure(domain: str, num_problems: int, num_groups: int) -> list[measuring.Row]:
+def measure(domain: str, items: list[Item], grouped: list[Item]) -> list[measuring.Row]:
     """Bare, one worker, two, groups, and some that hang, one after the other."""
-    make, judge = DOMAINS[domain]
-    items = problems.distinct(make(), num_problems)
-    warm = problems.distinct(make(), 64)
+    judge, warm = DOMAINS[domain][1], items[:64]
     found = [{"mode": "bare", **measure_bare(judge, items)}]
     for workers in (1, 2):
         row = asyncio.run(measure_pool(items, workers, warm))
-        assert row["right"] == num_problems // 2, f"{domain}: {row['right']} right"
+        assert row["right"] == len(items) // 2, f"{domain}: {row['right']} right"
         found.append({"mode": f"{workers} workers", **row})
-    grouped = problems.groups(make(), num_groups)
     found.append({"mode": "bare, groups", **measure_bare(judge, grouped)})
     found.append({"mode": "1 worker, groups", **asyncio.run(measure_pool(grouped, 1, warm))})
-    some, floor_s = items[:500], found[0]["wall_s"] * 500 / num_problems
+    some, floor_s = items[:500], found[0]["wall_s"] * 500 / len(items)
     hangs = asyncio.run(measure_hangs(some, floor_s, warm))
     return [*found, {"mode": "1 worker, 1 % hang", **hangs}]
 
@@ -196,10 +194,10 @@ def main() -> None:
     logging.getLogger("math_verify").setLevel(logging.ERROR)
     machine, table = measuring.machine(), []
     for domain in arguments.domains:
-        found = [
-            measure(domain, arguments.problems, arguments.problems // problems.GROUP)
-            for _ in range(arguments.repeats)
-        ]
+        make = DOMAINS[domain][0]
+        items = problems.distinct(make(), arguments.problems)
+        grouped = problems.groups(make(), arguments.problems // problems.GROUP)
+        found = [measure(domain, items, grouped) for _ in range(arguments.repeats)]
         for row in chain(*found):
             measuring.report("verifier", {"domain": domain, **row})
         table.append(show(domain, found))

@@ -1,6 +1,6 @@
 """Verdicts of code per second, against the same programs run by subprocess without any isolation.
 
-    python tests/bench/code_verdicts.py [--problems 400] [--tests 5]
+    python tests/bench/verifier/code_verdicts.py [--problems 400] [--tests 5]
 
 Half of the problems are scripts (a process per test), half functions. A JSON line per measurement:
 wall-clock and processor seconds, verdicts per second of each, and how late a hang is killed.
@@ -90,7 +90,7 @@ async def measure_pool(
     crew = code_crew(isolation, workers=workers, timeout_s=LIMIT_S)
     pool = WorkerPool(crew, max_queue=10**6, metrics=Metrics())
     pool.open()
-    while len(psutil.Process().children()) < workers or not pool.ready:
+    while sum(len(p.children()) for p in psutil.Process().children()) < workers or not pool.ready:
         await asyncio.sleep(0.05)
     items = [
         Item(id=str(i), verifier="code", completion=f"```python\n{program}```", answer=answer)
