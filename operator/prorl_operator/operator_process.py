@@ -34,6 +34,8 @@ class OperatorProcess:
         clock: Callable[[], datetime] = _now
         self.settings, self.client, self.metrics = settings, client, metrics
         self.queue = WorkQueue()
+        metrics.depth.set_function(lambda: len(self.queue))
+        metrics.oldest_wait.set_function(lambda: self.queue.oldest_wait_s)
         self.watched = KopfIndices()
         self.health = Health()
         self.link = CoordinatorLink(
@@ -98,10 +100,14 @@ class OperatorProcess:
         for task in done:
             task.result()  # raises what has ended it
 
+    def _on_event(self, key: tuple[str, str]) -> None:
+        self.metrics.watch_event.set_to_current_time()
+        self.queue.add(key)
+
     async def _kopf(self) -> None:
         spaces = list(self.settings.namespaces)
         await kopf.operator(
-            registry=make_registry(self.queue.add, self.watched),
+            registry=make_registry(self._on_event, self.watched),
             clusterwide=not spaces,
             namespaces=spaces,
             standalone=True,
@@ -131,7 +137,6 @@ class OperatorProcess:
     async def _worker(self) -> None:
         while True:
             key = await self.queue.get()
-            self.metrics.depth.set(len(self.queue))
             started = time.monotonic()
             result = await self._reconcile(key)
             self.metrics.reconciles.labels(result).inc()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import time
 
 from prorl_operator.plan.observed import Key
 
@@ -17,6 +18,7 @@ class WorkQueue:
         self._failures: dict[Key, int] = {}
         self._dirty: set[Key] = set()
         self._busy: set[Key] = set()
+        self._since: dict[Key, float] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
         self._ready: asyncio.Queue[Key] = asyncio.Queue()
         self.retries = 0
@@ -26,12 +28,19 @@ class WorkQueue:
         """Keys that wait for a worker."""
         return self._ready.qsize()
 
+    @property
+    def oldest_wait_s(self) -> float:
+        """Seconds since the first of the keys that wait was added; 0 for none."""
+        first = min(self._since.values(), default=None)
+        return 0.0 if first is None else time.monotonic() - first
+
     def add(self, key: Key, delay_s: float = 0.0) -> None:
         """Of several delays the earliest wins."""
         if delay_s > 0:
             self._add_later(key, delay_s)
         elif key not in self._dirty:
             self._dirty.add(key)
+            self._since[key] = time.monotonic()
             if key not in self._busy:
                 self._ready.put_nowait(key)
 
@@ -52,6 +61,7 @@ class WorkQueue:
         """Waits for a key; `done` must follow."""
         key = await self._ready.get()
         self._dirty.discard(key)
+        self._since.pop(key, None)
         self._busy.add(key)
         return key
 

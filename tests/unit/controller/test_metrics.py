@@ -1,26 +1,57 @@
 """Series of jobs: one per phase, and none of a job that is gone."""
 
 from controller_builders import make_status
-from prorl_api.status import Phase
+from prorl_api.status import CheckpointStatus, Phase, Roles, RoleStatus
 from prorl_operator.metrics import Metrics
 
 KEY = ("team", "q")
-LABELS = 'name="q",namespace="team"'
+LABELS = 'namespace="team",prorl_job="q"'
 
 
-def series_of(metrics: Metrics) -> set[str]:
+def series_of(metrics: Metrics) -> dict[str, float]:
     lines = metrics.render().decode().splitlines()
-    return {line for line in lines if LABELS in line}
+    ours = [line.rsplit(" ", 1) for line in lines if 'prorl_job="q"' in line]
+    return {series.removeprefix("prorl_operator_job_"): float(value) for series, value in ours}
 
 
 def test_a_job_has_one_phase_and_its_step() -> None:
     metrics = Metrics()
     metrics.show_job(KEY, make_status(phase=Phase.STARTING, progress=None))
     metrics.show_job(KEY, make_status(phase=Phase.RUNNING))
-    assert series_of(metrics) == {
-        f'prorl_operator_job_phase{{{LABELS},phase="Running"}} 1.0',
-        f"prorl_operator_job_step{{{LABELS}}} 7.0",
-    }
+    series = series_of(metrics)
+    assert [name for name in series if name.startswith("phase")] == [
+        'phase{namespace="team",phase="Running",prorl_job="q"}'
+    ]
+    assert series[f"step{{{LABELS}}}"] == 7
+
+
+def test_ages_are_told_as_times_and_only_once_they_are_known() -> None:
+    metrics = Metrics()
+    metrics.show_job(KEY, make_status(checkpoint=None))
+    name = f"checkpoint_timestamp_seconds{{{LABELS}}}"
+    assert name not in series_of(metrics)
+    checkpoint = CheckpointStatus(
+        last_step=4, last_time="2026-01-01T00:00:10Z", uri="pvc://c/x", size_bytes=1
+    )
+    metrics.show_job(KEY, make_status(checkpoint=checkpoint))
+    assert series_of(metrics)[name] == 1767225610
+    metrics.show_job(KEY, make_status(checkpoint=None))
+    assert name not in series_of(metrics)
+
+
+def test_restarts_that_are_not_charged_are_disruptions() -> None:
+    metrics = Metrics()
+    metrics.show_job(KEY, make_status(restarts=5, restarts_counted=2))
+    series = series_of(metrics)
+    assert (series[f"restarts{{{LABELS}}}"], series[f"disruptions{{{LABELS}}}"]) == (5, 3)
+
+
+def test_pods_wanted_and_ready_are_told_by_role() -> None:
+    metrics = Metrics()
+    metrics.show_job(KEY, make_status(roles=Roles(rollout=RoleStatus(desired=3, ready=2))))
+    series = series_of(metrics)
+    role = f'{{{LABELS},role="rollout"}}'
+    assert (series[f"pods_desired{role}"], series[f"pods_ready{role}"]) == (3, 2)
 
 
 def test_a_job_that_is_gone_has_no_series() -> None:
@@ -28,7 +59,7 @@ def test_a_job_that_is_gone_has_no_series() -> None:
     metrics.show_job(KEY, make_status())
     metrics.drop_job(KEY)
     metrics.drop_job(KEY)
-    assert series_of(metrics) == set()
+    assert series_of(metrics) == {}
 
 
 def test_every_operator_counts_for_itself() -> None:

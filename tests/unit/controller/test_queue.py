@@ -2,6 +2,7 @@
 
 import asyncio
 import selectors
+import time
 from collections.abc import Callable, Coroutine
 from itertools import pairwise, permutations
 from typing import Any
@@ -246,3 +247,15 @@ def test_whatever_happens_no_key_is_busy_twice_and_no_add_is_lost(
             workers.owed.discard((await work(queue))[0])
 
     play(scene, WorkQueue())
+
+
+async def test_the_oldest_wait_ends_when_a_worker_takes_the_key() -> None:
+    queue = WorkQueue()
+    assert queue.oldest_wait_s == 0
+    queue.add(A)
+    await asyncio.to_thread(time.sleep, 0.001)
+    first = queue.oldest_wait_s
+    queue.add(A)
+    assert queue.oldest_wait_s >= first > 0
+    await queue.get()
+    assert queue.oldest_wait_s == 0
