@@ -25,6 +25,10 @@ from prorl_verifier.sandbox.levels import WORDS, Isolation
 from prorl_verifier.wire import Item, Verdict
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))
+
+from hostile import remote  # noqa: E402 - not installed, so found by path
+
 LIMIT_S = 1.0
 MARK = "prorl-hostile*"
 CODE_WORKER = "prorl_verifier.code_worker"
@@ -105,10 +109,23 @@ def _cmdline(process: psutil.Process) -> list[str]:
 
 
 async def _run(arguments: argparse.Namespace) -> list[str]:
-    isolation = Isolation[arguments.isolation.upper()]
     cases = [case for name in arguments.sets for case in read(name)][:: arguments.step]
     if arguments.fast:
         cases = [case for case in cases if not case.get("slow")]
+    if arguments.url is not None:
+        return await _ask(arguments, cases)
+    return await _judge_here(arguments, cases)
+
+
+async def _ask(arguments: argparse.Namespace, cases: list[Case]) -> list[str]:
+    token = arguments.token_file.read_text().strip() if arguments.token_file else ""
+    verdicts, said = await remote.judge(arguments.url, token, cases, arguments.repeats)
+    print(f"{len(cases)} inputs x {arguments.repeats} at {arguments.url}: {json.dumps(said)}")
+    return wrong(cases, verdicts)
+
+
+async def _judge_here(arguments: argparse.Namespace, cases: list[Case]) -> list[str]:
+    isolation = Isolation[arguments.isolation.upper()]
     scorers = arguments.workers if "text" in arguments.sets else 0
     begin = time.monotonic()
     async with opened(isolation, arguments.workers, scorers) as pools:
@@ -131,6 +148,8 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--isolation", choices=WORDS[1:], default=detect.strongest().word)
     parser.add_argument("--sets", nargs="+", choices=("code", "text"), default=("code", "text"))
+    parser.add_argument("--url", help="of a verifier that is asked instead (its limit: 1 s)")
+    parser.add_argument("--token-file", type=Path, help="with the token of that verifier")
     faults = asyncio.run(_run(parser.parse_args()))
     print(*faults[:50], sep="\n")
     sys.exit(bool(faults))
