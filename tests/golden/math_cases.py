@@ -70,6 +70,13 @@ WRITTEN: list[Group] = [
      ["4$ $7", "7 or 8", "not 7", "7; 8", "7 \\neq 8", "\\ne 7", "x\\neq7", "≠7", "\\text{7 or 8}",
       "8$ or $7", "7\\\\8", "[7, 8]", "__import__('os').getpid()", "7 is wrong",
       "nan", "inf", "1/0", "٧", "７"]),
+    # more than one answer, spelled in ways that a parser passes over
+    ("42", ["42", "42.0"],
+     ["42\\lor43", "42\\vee 43", "42\\text{ (or 43)}", "42\\text{ or so, 43}", "42\\,|\\,43"]),
+    ("\\sqrt{7}", ["\\sqrt7"], ["\\sqrt{7}\\lor\\sqrt{5}", "\\sqrt7\\text{ (or 5)}"]),
+    ("\\{3,4\\}", ["3\\text{ or }4", "\\{4,3\\}"], ["3\\text{ or }5", "3"]),
+    ("\\pm 3", ["3\\text{ or }-3", "\\pm3"], ["3", "3\\text{ or }4"]),
+    ("|x|", ["\\left|x\\right|", "|-x|"], ["x", "-x"]),
     ("A", ["\\text{A}", "(A)", "\\textbf{A}", "\\mathrm{A}"], ["B", "\\text{B}", "(C)", "A, B"]),
     ("yes", ["\\text{yes}", "Yes", "\\text{Yes}"], ["no", "\\text{no}", "yes and no"]),
     ("12_3", ["12_{3}", "12_3", "12"], ["12_4", "12_{5}", "21_3"]),

@@ -31,6 +31,9 @@ _UNIT = re.compile(
     r"[0-9}]\s*(?:\\[,; ])?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*([^{}]{1,40}?)\s*\}([\^{}0-9]*)$"
 )
 _NEGATION = re.compile(r"\\(?:ne|neq|not)(?![a-zA-Z])|≠")
+_ALTERNATIVE = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|\bor\b")
+_SEVERAL = re.compile(r"[,;<>]|\\(?:pm|mp|cup|[lg]eq?|neq?)(?![a-zA-Z])|\\\{")
+"""A gold answer with one of these may be more than one value, so that "or" is a way to write it."""
 _PLAIN_UNIT = re.compile(r"[0-9] ([A-Za-z]{1,20})$")
 
 
@@ -99,11 +102,18 @@ def numeric_sides(text: str) -> list[str]:
 
 
 def contradicts(given: str, gold: str) -> bool:
-    """True if both name a number base or a unit, and not the same one, or if only one of them says
-    what the answer is not."""
+    """True if both name a number base or a unit, and not the same one, if only one of them says
+    what the answer is not, or if only the given one offers more than one answer."""
     if bool(_NEGATION.search(given)) != bool(_NEGATION.search(gold)):
         return True
+    if _offers_several(given) and not _offers_several(gold) and not _SEVERAL.search(gold):
+        return True
     return _differ(base(given), base(gold)) or _differ(unit(given), unit(gold))
+
+
+def _offers_several(text: str) -> bool:
+    """By a word or sign for "or"; a bar without a partner is such a sign."""
+    return _ALTERNATIVE.search(text) is not None or text.count("|") % 2 == 1
 
 
 def _differ(a: str | None, b: str | None) -> bool:
