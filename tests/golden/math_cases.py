@@ -6,6 +6,20 @@ from golden.frames import Case, framed
 
 Group = tuple[str, list[str], list[str]]
 
+BETWEEN = (
+    "~", "\\quad ", "\\hspace{1cm}", "\\hskip1cm ", "\\>", "\\phantom{x}", "\\cr ", "\\par ",
+    "\\text{or}", "\\text{ otherwise }", "\\mbox{ or }", "\\textrm{ or }", "\\mathrm{or}",
+    "\\operatorname{or}", "\\lor ", "\\vee ", "\\cup ", "\\mid ", "|", "//", "::", ";;", ",,",
+    "..", "...", "\\dots ", "\\to ", "\\Rightarrow ", "\\implies ", "\\iff ", "\\therefore ",
+    "\\equiv ", "\\approx ", "\\sim ", "\\simeq ", "\\in ", "\\subset ", "\\perp ", "\\&", "&",
+    "\\#", "#", "@", "?", "\\_", "`", "\\text{, }", "{}", "\\left.\\right.", "\\middle|",
+    "\\label{a}", "\\tag{1}", "\\color{red}", "\\textcolor{red}{x}", "\\cancel{x}", "\\oplus ",
+    "\\circ ", "\\ast ", "\\setminus ", "\\atop ", "\\choose ", "\\stackrel{x}{y}", "\n", "\n\n",
+    "\u00a0", "\u2003", "\u200b", "\u3000", "、", "，", "；", "·", "•", "→", "⇒", "≈", "≡", "∨",
+    "∪", "±", "或", " or ", " and ", " vs ",
+)  # fmt: skip
+"""Between two answers: none of them makes one of two guesses the answer."""
+
 WRITTEN: list[Group] = [
     # fractions and decimals
     ("1/2", ["\\frac{1}{2}", "\\dfrac12", "0.5", "½", "\\frac{2}{4}"], ["2", "-\\frac12", "0.05"]),
@@ -82,6 +96,23 @@ WRITTEN: list[Group] = [
     ("12_3", ["12_{3}", "12_3", "12"], ["12_4", "12_{5}", "21_3"]),
     ("\\begin{pmatrix}1\\\\2\\end{pmatrix}", ["\\begin{pmatrix} 1 \\\\ 2 \\end{pmatrix}"],
      ["\\begin{pmatrix}2\\\\1\\end{pmatrix}", "\\begin{pmatrix}1\\\\3\\end{pmatrix}", "1"]),
+    # right as people write it, though not one expression
+    ("2\\pi", ["2\\pi\\approx 6.28", "x=2\\pi", "2\\pi\\text{ cm}"],
+     ["2\\pi\\approx 7", "\\pi\\approx 2\\pi", "2\\pi\\approx 6.28~\\pi",
+      "2\\pi\\text{ or else }\\pi"]),
+    ("3.14", ["x\\approx 3.14", "x = 3.14"], ["\\pi\\approx 3.14", "3.14 \\approx 4"]),
+    ("3:2", ["3 : 2", "6:4"], ["2:3", "3:2:1"]),
+    ("\\{2,3\\}", ["2\\text{ and }3", "x = 2\\text{ or }3"],
+     ["2\\text{ and }4", "2\\text{ otherwise }3"]),
+    ("[1,2]", ["x\\in[1,2]"], ["x\\in(1,2]", "[1,2]~[0,1]"]),
+    ("x=1, y=2", ["x = 1,y = 2"], ["x=2, y=1", "x=1"]),
+    ("5", ["5\\text{ (approximately)}", "5\\text{ m}/\\text{s}"],
+     ["5\\text{ million}", "5\\text{k}", "5\\text{ dozen}", "5\\text{ is wrong}", "5\\text{ not}",
+      "5\\text{ if }1=1\\text{ else }6"]),
+    ("7\\text{ million}", ["7\\text{ million}"], ["7", "7\\text{ thousand}"]),
+    *[("42", ["42"], [f"42{mark}43", f"43{mark}42"]) for mark in BETWEEN],
+    *[("\\sqrt{2}", ["2^{1/2}"], [f"\\sqrt{{2}}{mark}\\sqrt{{3}}", f"\\sqrt{{3}}{mark}\\sqrt{{2}}"])
+      for mark in BETWEEN[::3]],
 ]  # fmt: skip
 
 

@@ -30,7 +30,18 @@ _BASE = re.compile(r"[0-9]_(?:\{([0-9]+)\}|([0-9]))$")
 _UNIT = re.compile(
     r"[0-9}]\s*(?:\\[,; ])?\s*\\(?:text|mathrm|textrm|rm)\s*\{\s*([^{}]{1,40}?)\s*\}([\^{}0-9]*)$"
 )
-_NEGATION = re.compile(r"\\(?:ne|neq|not)(?![a-zA-Z])|≠")
+_NEGATION = re.compile(
+    r"\\(?:ne|neq|not)(?![a-zA-Z])|≠|\\(?:text|mbox)\{[^{}]*\b(?:not|never|wrong|false|incorrect)\b"
+)
+_EQUALS = re.compile(r"=|≡|\\equiv(?![a-zA-Z])|\\in(?![a-zA-Z])")
+_APPROXIMATELY = re.compile(r"\\approx(?![a-zA-Z])|≈")
+_LOOSE_SPACE = re.compile(r"(?<!\w)\s+|\s+(?!\w)")
+_WRAPPER = re.compile(r"\\(?:text|textrm|textbf|textit|mbox|mathrm|rm)\s*\{([^{}]*)\}")
+_EXPONENT = re.compile(r"\^\s*(?:\{?\s*[+-]?[0-9]+\s*\}?)")
+LISTS = frozenset({"and", "or"})
+CONDITIONS = frozenset({"for", "where", "if", "when", "with", "such that", "as", "for all"})
+SCALES = frozenset({"k", "K", "hundred", "thousand", "million", "billion", "trillion", "dozen"})
+"""Words after a number that make it another one, in the singular."""
 _ALTERNATIVE = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|\bor\b")
 _SEVERAL = re.compile(r"[,;<>]|\\(?:pm|mp|cup|[lg]eq?|neq?)(?![a-zA-Z])|\\\{")
 """A gold answer with one of these may be more than one value, so that "or" is a way to write it."""
@@ -38,8 +49,9 @@ _PLAIN_UNIT = re.compile(r"[0-9] ([A-Za-z]{1,20})$")
 
 
 def respell(text: str) -> str:
-    """The text with one spelling for minus, empty set, vulgar fractions and grouped digits."""
-    text = text.translate(_SPELLINGS).replace("\\varnothing", "\\emptyset")
+    """The text with one spelling for minus, empty set, vulgar fractions, grouped
+    digits and spaces."""
+    text = " ".join(text.translate(_SPELLINGS).replace("\\varnothing", "\\emptyset").split())
     return _GROUPS.sub(lambda match: _GAP.sub("", match[0]), text)
 
 
@@ -90,25 +102,59 @@ def undelimited(text: str) -> str | None:
             text = text[len(begin) : len(text) - len(end)].strip()
     several = "$" in text.replace("\\$", "") or "\\(" in text or "\\[" in text
     lines = "\\\\" in text and "\\begin" not in text
-    return None if several or lines else text
+    return None if several or lines or _goes_on(text) else text
+
+
+def _goes_on(text: str) -> bool:
+    """True if there is more after words that follow mathematics, as in `4\\text{ or else }5`: a
+    parser stops at words. `and` and `or` make a list, and a condition may be the last thing."""
+    for words in _WRAPPER.finditer(text):
+        rest = _EXPONENT.sub("", text[words.end() :])
+        follows = text[: words.start()].strip(" &([{=")
+        if not follows or not any(c.isalnum() for c in _WRAPPER.sub("", rest)):
+            continue
+        said = words[1].strip(" ,")
+        is_list = said in LISTS and words[0].startswith("\\text{")
+        if not is_list and (said not in CONDITIONS or _WRAPPER.search(rest)):
+            return True
+    return False
+
+
+def squeezed(text: str) -> str:
+    """The text without spaces that separate nothing."""
+    return _LOOSE_SPACE.sub("", text)
 
 
 def numeric_sides(text: str) -> list[str]:
     """Sides of an equation that have no letter: each must be the answer, or `3=4` would be 4."""
-    sides = text.split("=")
+    sides = _EQUALS.split(text)
     if len(sides) == 1:
         return []
     return [s for s in sides if not any(c.isalpha() for c in _COMMAND.sub("", s))]
 
 
+def is_equation(text: str) -> bool:
+    """Whether something is said to be equal to something."""
+    return _EQUALS.search(text) is not None
+
+
+def approximations(text: str) -> list[str]:
+    """The answer, and what it is said to be near to, without a name in front."""
+    parts = [part.strip() for part in _APPROXIMATELY.split(text)]
+    return parts[1:] if len(parts) > 1 and len(parts[0]) == 1 and parts[0].isalpha() else parts
+
+
 def contradicts(given: str, gold: str) -> bool:
-    """True if both name a number base or a unit, and not the same one, if only one of them says
-    what the answer is not, or if only the given one offers more than one answer."""
+    """True if both name a number base or a unit, and not the same one, or if only the given one
+    says what the answer is not, counts in millions, is a ratio of three, or offers several."""
     if bool(_NEGATION.search(given)) != bool(_NEGATION.search(gold)):
         return True
     if _offers_several(given) and not _offers_several(gold) and not _SEVERAL.search(gold):
         return True
-    return _differ(base(given), base(gold)) or _differ(unit(given), unit(gold))
+    a, b = unit(given), unit(gold)
+    scaled = (a in SCALES or b in SCALES) and a != b
+    ratios = given.count(":") > max(1, gold.count(":"))
+    return scaled or ratios or _differ(base(given), base(gold)) or _differ(a, b)
 
 
 def _offers_several(text: str) -> bool:

@@ -9,13 +9,17 @@ from typing import Any
 
 from prorl_verifier.extract import is_marked, math_answer
 from prorl_verifier.notation import (
+    approximations,
     contradicts,
+    is_equation,
     latex_number,
     number,
     numeric_sides,
     respell,
+    squeezed,
     undelimited,
 )
+from prorl_verifier.whole import is_whole
 
 MAX_ANSWER_CHARACTERS = 2000
 """A longer answer is wrong, not worth parsing."""
@@ -31,6 +35,8 @@ def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
     if given == gold:
         return 1.0, "exact"
     given, gold = respell(given), respell(gold)
+    if squeezed(given) == squeezed(gold):
+        return 1.0, "exact"
     a, b = number(given), number(gold)
     if a is not None and b is not None:
         return (1.0, "numeric") if a == b else (0.0, "another number")
@@ -44,8 +50,13 @@ def _equivalent(given: str, gold: str) -> bool:
     inner = undelimited(given)
     if inner is None or contradicts(inner, gold):
         return False
-    sides = [] if "=" in gold else numeric_sides(inner)
-    return all(_verify(text, gold) for text in [inner, *sides])
+    exact, *nearly = approximations(inner)
+    sides = [] if is_equation(gold) else numeric_sides(exact)
+    return (
+        all(_verify(text, gold) for text in [exact, *sides])
+        and all(_near(text, gold) for text in nearly)
+        and all(is_whole(text) for text in [exact, *nearly])
+    )
 
 
 def _verify(given: str, gold: str) -> bool:
@@ -53,6 +64,15 @@ def _verify(given: str, gold: str) -> bool:
 
     parsed = _parse(given)
     return bool(parsed) and bool(verify(list(_gold(gold)), parsed, timeout_seconds=None))
+
+
+def _near(given: str, gold: str) -> bool:
+    """Within a hundredth, as what follows an `\\approx` is."""
+    values = [parsed[0] for parsed in (_parse(given), _gold(gold)) if parsed]
+    if len(values) < 2 or not all(getattr(value, "is_number", False) for value in values):
+        return False
+    a, b = (complex(value.evalf()) for value in values)
+    return abs(a - b) <= abs(b) / 100
 
 
 @lru_cache(maxsize=4096)
