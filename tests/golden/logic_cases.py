@@ -11,7 +11,7 @@ DATASETS = (
     "count_bits", "gcd", "lcm", "leg_counting", "letter_counting", "number_sequence", "products",
     "spell_backward", "simple_equations", "syllogism", "gsm_symbolic",
     "knights_knaves", "game_of_life_halting", "time_intervals", "decimal_arithmetic",
-    "prime_factorization", "quantum_lock",
+    "prime_factorization", "quantum_lock", "word_sorting",
 )  # fmt: skip
 """One right answer each, so that another text is known to be wrong."""
 ITEMS_PER_DATASET = 3

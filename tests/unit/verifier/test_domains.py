@@ -97,3 +97,10 @@ def test_a_sum_of_partial_credits_that_rounds_to_more_than_one_is_no_full_mark()
     entry = {"answer": "ylgnimeet", "metadata": {}}
     meta = {"dataset": "spell_backward", "entry": entry}
     assert logic.score("<answer>ylgnimeetx</answer>", "ylgnimeet", meta)[0] == 0.0
+
+
+def test_more_words_than_were_to_be_sorted_are_not_the_answer():
+    entry = {"answer": "ant, bee, cow", "metadata": {"sorted_words": ["ant", "bee", "cow"]}}
+    meta = {"dataset": "word_sorting", "entry": entry}
+    for given, earned in (("ant,bee,  cow", 1.0), ("ant, bee, cow, dog", 0.0), ("ant, bee", 0.0)):
+        assert logic.score(f"<answer>{given}</answer>", entry["answer"], meta)[0] == earned

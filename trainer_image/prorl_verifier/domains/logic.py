@@ -25,10 +25,12 @@ LITERAL = frozenset(
         "advanced_geometry", "coin_flip", "complex_arithmetic", "decimal_arithmetic",
         "fraction_simplification", "game_of_life_halting", "gsm_symbolic", "kakurasu",
         "knights_knaves", "letter_jumble", "number_format", "survo", "time_intervals",
+        "word_sorting",
     }
 )  # fmt: skip
-"""Their scorers give full marks to prose around the answer, near numbers or anything. Here the
-answer itself is asked for: the same number, or the same words in any case and spacing."""
+"""Their scorers give full marks to prose around the answer, near numbers, more than the answer or
+anything. Here the answer itself is asked for: the same number, or the same words in any case and
+spacing."""
 
 ALPHABETS = {"quantum_lock": "ABC", "sokoban": "UDLR"}
 """Letters of an answer whose scorer skips all others."""
@@ -78,7 +80,7 @@ def _same(given: str, gold: str) -> bool:
 
 
 def _words(text: str) -> list[str]:
-    return text.casefold().rstrip(". ").split()
+    return text.casefold().rstrip(". ").replace(",", ", ").split()
 
 
 @lru_cache(maxsize=128)
