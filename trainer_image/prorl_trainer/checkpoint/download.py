@@ -20,4 +20,4 @@ def download(objects: Objects, step: int, directory: Path) -> None:
             if found is None:
                 raise ValueError(f"{name} is missing")
             compare(name, found, entry)
-        (directory / MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
+        (directory / MANIFEST).write_bytes(manifest.encode())
