@@ -27,9 +27,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import measuring
 import torch
 from learner_builders import VOCABULARY, build_model_dir, make_sequence, make_settings
-from learner_rank import Recording
+from learner_rank import Recording, make_learner
 from padded import padded_step
-from prorl_trainer.learn.learner import RankSettings
 from prorl_trainer.learn.packing import pack_rank
 from prorl_trainer.types import TrainingBatch
 
@@ -99,16 +98,6 @@ def make_batch(lengths: Sequence[int]) -> TrainingBatch:
     rng = random.Random(1)
     rows = (make_sequence(rng, group=i // 8, prompt=8, response=n) for i, n in enumerate(lengths))
     return TrainingBatch(step=1, sequences=tuple(rows))
-
-
-def make_learner(model_dir: Path) -> Recording:
-    """One rank on the CPU."""
-    return Recording(
-        RankSettings(
-            rank=0, world_size=1, master_address="", master_port=0,
-            model_dir=str(model_dir), seed=0, device="cpu",
-        )
-    )  # fmt: skip
 
 
 def point(name: str, lengths: list[int], model_dir: Path, options: Any) -> measuring.Row:

@@ -5,12 +5,24 @@ from collections.abc import Awaitable, Callable
 
 from prorl_api.wire import Stage
 
+from prorl_trainer.algo.staleness import refuse_other
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.control import Control
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.protocols import LearnerGroup
+from prorl_trainer.types import Completion, OnCompletion
+
+
+def only_of(version: Callable[[], str], taken: OnCompletion) -> OnCompletion:
+    """Hands on what the weights of now have written. Raises for any other completion."""
+
+    def checked(completion: Completion) -> None:
+        refuse_other([completion], version())
+        taken(completion)
+
+    return checked
 
 
 async def shards_of(step: int, *, store: CheckpointStore) -> str:

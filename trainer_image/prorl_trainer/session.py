@@ -13,7 +13,7 @@ from prorl_api.wire import Stage
 
 from prorl_trainer import actions, ray_driver, start
 from prorl_trainer.ahead import Collector
-from prorl_trainer.algo.staleness import refuse_other, version_name
+from prorl_trainer.algo.staleness import version_name
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler
 from prorl_trainer.data.source import Prompts
@@ -26,7 +26,7 @@ from prorl_trainer.losses import Losses
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine
 from prorl_trainer.rollout.pool import EnginePool
-from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
+from prorl_trainer.types import GenerationRequest, OnCompletion
 from prorl_trainer.verify.client import VerifierClient
 
 log = logging.getLogger(__name__)
@@ -198,16 +198,11 @@ class Session:
             raise TrainerLostError("No learner is there to send weights.")
         await self._learners.publish(engines, self._version())
 
-    async def _generate(
-        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
-    ) -> None:
-        def checked(completion: Completion) -> None:
-            if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
-                refuse_other([completion], self._version())
-            on_completion(completion)
-
+    async def _generate(self, requests: Sequence[GenerationRequest], taken: OnCompletion) -> None:
         assert self._pool is not None
-        await self._pool.generate(requests, checked)
+        if self._spec.rollout.max_staleness == 0:  # else the collector drops what is too old
+            taken = actions.only_of(self._version, taken)
+        await self._pool.generate(requests, taken)
 
     async def _save(self, state: RunState) -> None:
         """Commits a checkpoint; whoever waits for one is answered."""

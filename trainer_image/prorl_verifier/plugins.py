@@ -8,11 +8,11 @@ import os
 import re
 from collections.abc import Callable, Iterable
 from importlib.metadata import EntryPoint, entry_points
-from numbers import Real
 from typing import Any
 
 from prorl_verifier import processes
 from prorl_verifier.errors import BadItemError
+from prorl_verifier.given import MAX_REASON_CHARACTERS, checked, short
 from prorl_verifier.plugin import Verdict, Verify
 from prorl_verifier.wire import VERIFIERS
 
@@ -21,7 +21,6 @@ log = logging.getLogger(__name__)
 GROUP = "prorl.verifiers"
 NAME_PATTERN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """Of the names that spec.data.train[].verifier takes."""
-MAX_REASON_CHARACTERS = 500
 
 Score = Callable[[str, Any, dict[str, Any]], tuple[float, str]]
 
@@ -94,21 +93,13 @@ def _guard(name: str, verify: Verify) -> Score:
 
 def _checked(name: str, verdict: Any) -> tuple[float, str]:
     if not isinstance(verdict, Verdict):
-        found = f"{_short(verdict)}, must return prorl_verifier.plugin.Verdict"
+        found = f"{short(verdict)}, must return prorl_verifier.plugin.Verdict"
         raise BadItemError(f"verifier {name} returned {found}")
-    score, reason = verdict.score, verdict.reason
-    if isinstance(score, bool) or not isinstance(score, Real):
-        raise BadItemError(f"verifier {name} gave score {_short(score)}, must be a number")
-    if not 0 <= score <= 1:  # NaN is neither
-        raise BadItemError(f"verifier {name} gave score {_short(score)}, must be from 0 to 1")
-    if not isinstance(reason, str):
-        raise BadItemError(f"verifier {name} gave reason {_short(reason)}, must be a text")
-    return float(score), reason[:MAX_REASON_CHARACTERS]
+    try:
+        return checked(verdict.score, verdict.reason)
+    except ValueError as error:
+        raise BadItemError(f"verifier {name} gave {error}") from error
 
 
 def _named(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"[:MAX_REASON_CHARACTERS]
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:60]

@@ -5,10 +5,10 @@ import asyncio
 import json
 import time
 from dataclasses import dataclass
-from typing import Any
 
 import aiohttp
 
+from prorl_verifier.given import MAX_REASON_CHARACTERS, checked, short
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
 from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
@@ -16,7 +16,6 @@ from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
 MAX_CONCURRENT = 32
 """Requests to one remote verifier at once."""
 MAX_ANSWER_BYTES = 64 << 10
-MAX_REASON_CHARACTERS = 500
 
 
 class RemoteError(Exception):
@@ -119,16 +118,8 @@ def parse_answer(body: bytes) -> tuple[float, str]:
     except (ValueError, RecursionError) as error:
         raise RemoteError(f"answered with what is not JSON: {error}") from error
     if not isinstance(document, dict) or "score" not in document:
-        raise RemoteError(f"answered with {_short(document)}, must be an object with score")
-    score, reason = document["score"], document.get("reason", "")
-    if isinstance(score, bool) or not isinstance(score, int | float):
-        raise RemoteError(f"answered with score {_short(score)}, must be a number")
-    if not 0 <= score <= 1:  # NaN is neither
-        raise RemoteError(f"answered with score {_short(score)}, must be from 0 to 1")
-    if not isinstance(reason, str):
-        raise RemoteError(f"answered with reason {_short(reason)}, must be a text")
-    return float(score), reason[:MAX_REASON_CHARACTERS]
-
-
-def _short(value: Any) -> str:
-    return repr(value)[:60]
+        raise RemoteError(f"answered with {short(document)}, must be an object with score")
+    try:
+        return checked(document["score"], document.get("reason", ""))
+    except ValueError as error:
+        raise RemoteError(f"answered with {error}") from error

@@ -8,9 +8,10 @@ learners are changing their weights just now.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 
 from prorl_trainer.errors import EngineLostError
+from prorl_trainer.rollout.pool_engine import PoolEngine
 from prorl_trainer.rollout.stall import STALL_SECONDS, wait_stalled
 from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
@@ -20,33 +21,6 @@ SCAN_SECONDS = 1.0
 MAX_DEATHS = 3
 """Engines that die in a row without having generated anything, on nodes that live on: the fault is
 not a node's."""
-
-
-class PoolEngine(Protocol):
-    """An engine as the pool sees it."""
-
-    @property
-    def name(self) -> str:
-        """See protocols.Engine."""
-        ...
-
-    async def ready(self) -> None:
-        """Returns when the engine is loaded. Raises EngineLostError."""
-        ...
-
-    async def generate(
-        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
-    ) -> None:
-        """See protocols.Engine."""
-        ...
-
-    async def tokens_drawn(self) -> int:
-        """Grows while the engine makes progress."""
-        ...
-
-    def close(self) -> None:
-        """Ends the engine; its calls end with EngineLostError."""
-        ...
 
 
 E = TypeVar("E", bound=PoolEngine)
