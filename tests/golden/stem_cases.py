@@ -15,7 +15,10 @@ CHOICES: list[Group] = [
     for letter, other in (("A", "B"), ("B", "D"), ("C", "A"), ("D", "C"), ("E", "J"))
 ]
 MORE_CHOICES: list[Group] = [
-    ("(B)", ["B.", "Option B", "\\textbf{(B)}", "B: 5 m"], ["not B", "B) 5 or C) 6", "Bee", "8"]),
+    ("(B)", ["B.", "Option B", "\\textbf{(B)}", "B: 5 m"], ["not B", "B) 5 or C) 6", "Bee", "8",
+     "B) C is also right", "B) perhaps C", "B) also C", "B, C too", "(B) but C is possible"]),
+    ("B", ["B) B is right", "B) A cat is also here", "B) it is also a base"],
+     ["A", "B) A is correct too"]),
     ({"kind": "choice", "accept": ["A", "D"]}, ["A", "D", "(d)"], ["B", "A and D", "C"]),
 ]  # fmt: skip
 
@@ -25,7 +28,8 @@ NUMBERS: list[Group] = [
      ["9.81", "9.81 m/s", "9.81 m", "-9.81 m/s^2", "9.6 m/s^2", "9.81 km/s^2", "98.1 m/s^2"]),
     ("3.0\\times 10^8 m/s", ["3e8 m/s", "3 × 10^{8} m·s⁻¹", "300000 km/s", "299792458 m/s"],
      ["3e7 m/s", "3\\times 10^8", "3e8 m", "3\\times 10^{-8} m/s", "3e8 s/m"]),
-    ("500 nm", ["500 nm", "5\\times10^{-7}\\text{ m}", "0.5 µm", "0.5\\ \\mu m", "5e-7 m"],
+    ("500 nm", ["500 nm", "5\\times10^{-7}\\text{ m}", "0.5 µm", "0.5\\ \\mu m", "5e-7 m",
+     "0.5\\ \\mu\\text{m}", "0.5\\,\\mu\\mathrm{m}", "0.5\\,\\mathrm{\\mu m}"],
      ["500 m", "500 mm", "50 nm", "500", "500 Nm", "5e-6 m"]),
     ("25 °C", ["25^\\circ C", "25^{\\circ}\\text{C}", "25.1 °C", "25 ℃"],
      ["25 K", "25", "298 K", "25 °F", "-25 °C", "25 C"]),

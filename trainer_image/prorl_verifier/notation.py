@@ -45,6 +45,8 @@ SCALES = frozenset({"k", "K", "hundred", "thousand", "million", "billion", "tril
 _ALTERNATIVE = re.compile(r"\\(?:lor|vee)(?![a-zA-Z])|\bor\b")
 _SEVERAL = re.compile(r"[,;<>]|\\(?:pm|mp|cup|[lg]eq?|neq?)(?![a-zA-Z])|\\\{")
 """A gold answer with one of these may be more than one value, so that "or" is a way to write it."""
+_SIDE = re.compile(r"=|\\in(?![a-zA-Z])")
+_BRACKET = re.compile(r"(\\\{|\(|\[)|\\\}|\)|\]")
 _PLAIN_UNIT = re.compile(r"[0-9] ([A-Za-z]{1,20})$")
 
 
@@ -145,8 +147,9 @@ def approximations(text: str) -> list[str]:
 
 
 def contradicts(given: str, gold: str) -> bool:
-    """True if both name a number base or a unit, and not the same one, or if only the given one
-    says what the answer is not, counts in millions, is a ratio of three, or offers several."""
+    """True if both name a number base, a unit or a kind of list, and not the same one, or if only
+    the given one says what the answer is not, counts in millions, is a ratio of three, or offers
+    several."""
     if bool(_NEGATION.search(given)) != bool(_NEGATION.search(gold)):
         return True
     if _offers_several(given) and not _offers_several(gold) and not _SEVERAL.search(gold):
@@ -154,7 +157,8 @@ def contradicts(given: str, gold: str) -> bool:
     a, b = unit(given), unit(gold)
     scaled = (a in SCALES or b in SCALES) and a != b
     ratios = given.count(":") > max(1, gold.count(":"))
-    return scaled or ratios or _differ(base(given), base(gold)) or _differ(a, b)
+    named = ((base(given), base(gold)), (a, b), (enclosure(given), enclosure(gold)))
+    return scaled or ratios or any(_differ(*pair) for pair in named)
 
 
 def _offers_several(text: str) -> bool:
@@ -170,6 +174,21 @@ def base(text: str) -> str | None:
     """The subscript of a number, as in 12_{3}."""
     match = _BASE.search(text)
     return (match[1] or match[2]) if match else None
+
+
+def enclosure(text: str) -> str | None:
+    """The bracket that opens a set `\\{1,2\\}` or a tuple `(1,2)`, if it is around all of the right
+    side; math-verify takes one for the other."""
+    text = _SIDE.split(text)[-1].replace("\\left", "").replace("\\right", "").strip()
+    opened = _BRACKET.match(text)
+    if opened is None or "," not in text or not text.endswith((")", "}")):
+        return None
+    depth = 0
+    for bracket in _BRACKET.finditer(text):
+        depth += 1 if bracket[1] else -1
+        if depth == 0 and bracket.end() < len(text):
+            return None
+    return opened[0]
 
 
 def unit(text: str) -> str | None:

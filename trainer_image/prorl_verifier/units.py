@@ -69,6 +69,7 @@ _VALUE = re.compile(
     r"(?P<mantissa>[+-]?\s?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,3})?"
     r"(?:\s?/\s?[0-9]+(?![0-9.]))?)(?:\s?[×x*·]\s?10\^(?P<power>[+-]?[0-9]{1,3}))?"
 )
+_MICRO = re.compile(r"([µμ]) +(?=[A-Za-zΩ])")
 _COMMAS = re.compile(r"(?<![0-9.,])[0-9]{1,3}(?:,[0-9]{3})+(?![0-9,])")
 _TOKEN = re.compile(
     r"\s*(?:(?P<name>°?[A-Za-zµμΩÅ]+|[°%])"
@@ -104,7 +105,7 @@ def _plain(text: str) -> str:
         text = text.replace(old, new)
     text = _RAISED.sub(lambda m: f"^{m[0].translate(_SUPERSCRIPTS)}", text)
     text = _BRACED.sub(lambda m: f"^{m[1] or m[2]}", text)
-    text = respell(_WRAPPER.sub(r" \1 ", text))
+    text = _MICRO.sub(r"\1", respell(_WRAPPER.sub(r" \1 ", text)))
     text = _FRACTION.sub(lambda m: _quotient(m[1].strip(), m[2].strip()), text)
     text = _COMMAS.sub(lambda m: m[0].replace(",", ""), text)
     return " ".join(text.split()).replace("° C", "°C").replace("° F", "°F")

@@ -40,7 +40,12 @@ _GIVEN_CHOICE = re.compile(
     r"(?:(?:the )?(?:correct )?(?:option|choice|answer)(?: is)?:? ?)?"
     r"(?:\(([A-Ja-j])\)|([A-Ja-j])(?=$|[).:]))[).:]?( .*)?"
 )
-_ANOTHER_CHOICE = re.compile(r"\b[A-Ja-j][).:]|\([A-Ja-j]\)|\b(?:and|or|not) \(?[A-Ja-j]\b")
+_ANOTHER_CHOICE = re.compile(
+    r"\b([A-Ja-j])[).:]|\(([A-Ja-j])\)|\b(?:and|or|not) \(?([A-Ja-j])\b"
+    r"|\b(?:also|but|maybe|perhaps|possibly) ([A-J])\b(?! [a-z])"
+    r"|\b([A-J]) (?:(?:is|are|was|(?:can|could|may|might|would) be|looks|seems) )?"
+    r"(?:acceptable|also|as well|correct|fine|possible|right|too|true)\b"
+)
 _WRAPPER = re.compile(r"\\(?:text|textbf|textit|textrm|mathrm|mathbf|mathit|rm|ce)\s*\{([^{}]*)\}")
 _MARKS = str.maketrans("", "", "_{}$\\")
 _ARTICLE = re.compile(r"(?:the|a|an) ", re.IGNORECASE)
@@ -136,9 +141,13 @@ def choice(text: str) -> str | None:
     """The one letter that is chosen, in upper case."""
     text = " ".join(_WRAPPER.sub(r"\1", text).strip("$ ").split())
     match = _GIVEN_CHOICE.fullmatch(text) or _GIVEN_CHOICE.fullmatch(text[:1].lower() + text[1:])
-    if match is None or _ANOTHER_CHOICE.search(match[3] or ""):
+    if match is None:
         return None
-    return str(match[1] or match[2]).upper()
+    letter = str(match[1] or match[2]).upper()
+    named = (
+        another[another.lastindex or 0] for another in _ANOTHER_CHOICE.finditer(match[3] or "")
+    )
+    return None if any(other.upper() != letter for other in named) else letter
 
 
 def _is_text(given: str, gold: str) -> bool:
