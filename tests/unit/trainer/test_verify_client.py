@@ -98,7 +98,6 @@ async def test_those_that_end_together_travel_together_up_to_a_limit() -> None:
     ("fault", "error", "text"),
     [
         (refuse(400), DataError, "why"),
-        (refuse(413), DataError, "why"),
         (refuse(404), VerifierError, "no verifier, it answers 404"),
         (lambda items: web.Response(text="<html>"), VerifierError, "malformed"),
         (lambda items: answer([verdict(items[0])] * 2), VerifierError, "a twice"),
@@ -113,7 +112,7 @@ async def test_those_that_end_together_travel_together_up_to_a_limit() -> None:
         ),
     ],
     ids=[
-        "bad-batch", "too-large", "not-a-verifier", "no-json", "twice", "foreign", "above-1", "nan",
+        "bad-batch", "not-a-verifier", "no-json", "twice", "foreign", "above-1", "nan",
         "pass-without-score", "infra-error-with-score",
     ],
 )  # fmt: skip
@@ -124,6 +123,20 @@ async def test_nonsense_ends_at_once_with_what_was_said(
     with pytest.raises(error, match=text):
         await judge(server, "a")
     assert len(server.asked) == 1
+
+
+async def test_what_is_too_large_for_one_request_is_split_and_one_completion_stays_unjudged() -> (
+    None
+):
+    def small_ones(items: Items) -> web.Response:
+        too_large = len(items) > 2 or any(item["id"] == "huge" for item in items)
+        return refuse(413)(items) if too_large else all_pass(items)
+
+    server = ScriptedVerifier(always=small_ones)
+    async with client_of(server) as client:
+        found = await ask(client, "a", "b", "huge", "c", "d")
+    assert [verdict.score for verdict in found] == [1.0, 1.0, None, 1.0, 1.0]
+    assert found[2].reason == 'The verifier refuses it: HTTP 413: {"error": "why"}'
 
 
 async def test_a_refused_token_ends_at_once() -> None:

@@ -39,6 +39,13 @@ def parse_answer(body: bytes) -> VerifyResponse:
         raise VerifierError(f"The verifier's answer is malformed: {error}") from error
 
 
+def unjudged(identifier: str, reason: str) -> VerdictDocument:
+    """Of a completion that no verifier has taken."""
+    return VerdictDocument(
+        id=identifier, outcome=VerdictOutcome.INFRA_ERROR, score=None, reason=reason
+    )
+
+
 def verdicts_of(
     items: Sequence[VerifyItem], response: VerifyResponse
 ) -> dict[str, VerdictDocument]:

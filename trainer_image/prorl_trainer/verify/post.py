@@ -9,7 +9,7 @@ import aiohttp
 from prorl_api.wire import VerdictDocument, VerifyItem
 
 from prorl_trainer.errors import DataError, UnauthorizedError, VerifierError
-from prorl_trainer.verify.documents import build_body, parse_answer, verdicts_of
+from prorl_trainer.verify.documents import build_body, parse_answer, unjudged, verdicts_of
 
 log = logging.getLogger(__name__)
 
@@ -24,6 +24,10 @@ class BusyError(Exception):
     def __init__(self, text: str, retry_after_s: float) -> None:
         super().__init__(text)
         self.retry_after_s = retry_after_s
+
+
+class TooLargeError(Exception):
+    """The verifier takes no body of this size."""
 
 
 AWAY = (aiohttp.ClientError, TimeoutError, OSError, BusyError)
@@ -44,8 +48,23 @@ class Poster:
     async def post(
         self, base_url: str, items: Sequence[VerifyItem], *, timeout_s: float
     ) -> dict[str, VerdictDocument]:
-        """Verdicts by id; some may be missing. Raises what is in AWAY, UnauthorizedError,
-        DataError, VerifierError."""
+        """Verdicts by id; some may be missing. What is too large for one request goes in two; a
+        completion that is so by itself stays unjudged.
+
+        Raises what is in AWAY, UnauthorizedError, DataError, VerifierError."""
+        try:
+            return await self._post(base_url, items, timeout_s)
+        except TooLargeError as error:
+            if len(items) == 1:
+                return {items[0].id: unjudged(items[0].id, f"The verifier refuses it: {error}")}
+            log.info("verifier=%s refuses %d completions at once: %s", base_url, len(items), error)
+        half = len(items) // 2
+        first = await self.post(base_url, items[:half], timeout_s=timeout_s)
+        return first | await self.post(base_url, items[half:], timeout_s=timeout_s)
+
+    async def _post(
+        self, base_url: str, items: Sequence[VerifyItem], timeout_s: float
+    ) -> dict[str, VerdictDocument]:
         body = build_body(items)
         timeout = aiohttp.ClientTimeout(total=timeout_s, connect=CONNECT_SECONDS)
         url = f"{base_url}/v1/verify"
@@ -88,8 +107,10 @@ def _refusal(response: aiohttp.ClientResponse, text: str) -> Exception:
     status = response.status
     if status == 401:
         return UnauthorizedError("The verifier refuses the job's token.")
-    if status in (400, 413):
+    if status == 400:
         return DataError(f"The verifier refuses the batch ({status}): {text}")
+    if status == 413:
+        return TooLargeError(f"HTTP 413: {text}")
     if status == 429 or status >= 500:
         wait = response.headers.get("Retry-After", "")
         return BusyError(f"HTTP {status}: {text}", float(wait) if wait.isdecimal() else 0.0)
