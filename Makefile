@@ -8,6 +8,7 @@ UV_VERSION := 0.13.*
 UV := $(CACHE)/tools/bin/uv
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(shell command -v python3))
 BIN := .venv/bin
+MONITORING := env -u PYTHONPATH PYTHONPATH=charts $(BIN)/python -m monitoring
 STAMP := .venv/.prorl-synced
 TIMES := $(CACHE)/test-times.txt
 LAYERS := lint unit contract integration e2e
@@ -52,9 +53,11 @@ lint: env ## ruff, mypy, import directions, generated files
 	@$(BIN)/lint-imports
 	$(say) "generated files"
 	@$(BIN)/python -m prorl_api.generate --check
+	@$(MONITORING) --check
 
-generate: env ## write the CRD, its chart copy and docs/api.md from crds/prorl_api
+generate: env ## write the CRD, its chart copy, docs/api.md, docs/metrics.md and the dashboards
 	@$(BIN)/python -m prorl_api.generate
+	@$(MONITORING)
 
 unit: env ## pure functions, under a minute
 	@$(BIN)/pytest -n auto tests/unit

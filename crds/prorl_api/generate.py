@@ -5,7 +5,9 @@ With --check nothing is written; the exit code is 1 if a file differs.
 
 import argparse
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import NoReturn
 
 import yaml
 
@@ -18,14 +20,19 @@ CHART = Path("charts/prorl-operator")
 
 def main() -> None:
     """Runs in the repository's root."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    sync(_files(Path.cwd()), __doc__)
+
+
+def sync(files: Mapping[Path, str], about: str | None) -> NoReturn:
+    """Ends the process after writing or, with --check, comparing the files; `about` is the help."""
+    parser = argparse.ArgumentParser(description=about)
     parser.add_argument("--check", action="store_true", help="write nothing, fail if files differ")
     check = parser.parse_args().check
-    stale = [path for path, text in _files(Path.cwd()).items() if _differs(path, text)]
+    stale = [path for path, text in files.items() if _differs(path, text)]
     for path in stale:
         if not check:
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(_files(Path.cwd())[path])
+            path.write_text(files[path])
         print(f"{path}: {'differs; run make generate' if check else 'written'}")
     sys.exit(1 if check and stale else 0)
 

@@ -2,12 +2,21 @@
 
 from datetime import datetime
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    disable_created_metrics,
+    generate_latest,
+)
 from prometheus_client.process_collector import ProcessCollector
 from prorl_api.spec_roles import Role
-from prorl_api.status import Phase, ProRLJobStatus
+from prorl_api.status import ConditionType, Phase, ProRLJobStatus
 
 from prorl_operator.plan.observed import Key
+
+disable_created_metrics()  # one more series per counter, which nobody reads
 
 PREFIX = "prorl_operator_"
 JOB = ["namespace", "prorl_job"]
@@ -70,6 +79,10 @@ class Metrics:
             name: Gauge(f"{PREFIX}job_pods_{name}", text, [*JOB, "role"], registry=registry)
             for name, text in (("desired", "Pods wanted, by role."), ("ready", "Those ready."))
         }
+        self.condition = Gauge(
+            f"{PREFIX}job_condition", "1 if a condition of the job's status is True, else 0.",
+            [*JOB, "condition"], registry=registry,
+        )  # fmt: skip
         self._phases: dict[Key, Phase] = {}
 
     def show_job(self, key: Key, status: ProRLJobStatus) -> None:
@@ -88,6 +101,15 @@ class Metrics:
             pods = getattr(status.roles, role.value)
             self._pods["desired"].labels(*key, role).set(pods.desired)
             self._pods["ready"].labels(*key, role).set(pods.ready)
+        self._show_conditions(key, status)
+
+    def _show_conditions(self, key: Key, status: ProRLJobStatus) -> None:
+        known = {condition.type: condition.status for condition in status.conditions}
+        for kind in ConditionType:
+            if kind in known:
+                self.condition.labels(*key, kind).set(known[kind] == "True")
+            else:
+                self.condition.remove(*key, kind)
 
     def drop_job(self, key: Key) -> None:
         """Removes all series of a job that is gone."""
@@ -100,6 +122,8 @@ class Metrics:
         for gauge in self._pods.values():
             for role in Role:
                 gauge.remove(*key, role)
+        for kind in ConditionType:
+            self.condition.remove(*key, kind)
 
     def render(self) -> bytes:
         """Prometheus text format."""

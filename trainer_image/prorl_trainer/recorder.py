@@ -42,6 +42,8 @@ class Recorder:
 
     def start(self, state: RunState) -> None:
         """The run goes on after state.step steps."""
+        interval = self._spec.checkpoint.every_steps
+        self._metrics.record({"step": state.step, "checkpoint_interval_steps": interval})
         self._tracker.record("start", state.step, {}, time.time())
         self._status.progress(self._progress(state, {}))
         self._status.reference(self._reference(state))

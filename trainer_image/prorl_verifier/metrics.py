@@ -1,9 +1,19 @@
 """The service's Prometheus metrics."""
 
-from prometheus_client import CollectorRegistry, Counter, Enum, Gauge, Histogram, Info
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Enum,
+    Gauge,
+    Histogram,
+    Info,
+    disable_created_metrics,
+)
 
 from prorl_verifier.sandbox.levels import WORDS, Isolation
 from prorl_verifier.wire import INFRA_ERROR, Verdict
+
+disable_created_metrics()  # one more series per counter, which nobody reads
 
 BUCKETS = (0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10, 30)
 

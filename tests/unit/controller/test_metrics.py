@@ -1,6 +1,6 @@
 """Series of jobs: one per phase, and none of a job that is gone."""
 
-from controller_builders import make_status
+from controller_builders import make_condition, make_status
 from prorl_api.status import CheckpointStatus, Phase, Roles, RoleStatus
 from prorl_operator.metrics import Metrics
 
@@ -54,9 +54,18 @@ def test_pods_wanted_and_ready_are_told_by_role() -> None:
     assert (series[f"pods_desired{role}"], series[f"pods_ready{role}"]) == (3, 2)
 
 
+def test_conditions_are_told_as_far_as_the_status_has_them() -> None:
+    metrics = Metrics()
+    conditions = [make_condition("RolesReady"), make_condition("Degraded", status="False")]
+    metrics.show_job(KEY, make_status(conditions=conditions))
+    metrics.show_job(KEY, make_status(conditions=[make_condition("RolesReady", status="False")]))
+    told = {name: value for name, value in series_of(metrics).items() if "condition" in name}
+    assert told == {'condition{condition="RolesReady",namespace="team",prorl_job="q"}': 0}
+
+
 def test_a_job_that_is_gone_has_no_series() -> None:
     metrics = Metrics()
-    metrics.show_job(KEY, make_status())
+    metrics.show_job(KEY, make_status(conditions=[make_condition("RolesReady")]))
     metrics.drop_job(KEY)
     metrics.drop_job(KEY)
     assert series_of(metrics) == {}

@@ -3,9 +3,11 @@
 import re
 from collections.abc import Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from prorl_trainer.algo.signals import BOUNDS
+
+disable_created_metrics()  # one more series per counter, which nobody reads
 
 GAUGES = {
     "step": "Finished RL steps.",
@@ -47,6 +49,7 @@ GAUGES = {
     "carried": "Groups that wait for the next step.",
     "reference_version": "Number of reference resets so far.",
     "checkpoint_step": "Step of the last durable checkpoint.",
+    "checkpoint_interval_steps": "spec.checkpoint.everySteps.",
     "checkpoint_bytes": "Size of the last durable checkpoint.",
     "checkpoint_timestamp_seconds": "Unix time of the last durable checkpoint.",
     "attempt": "How often a coordinator has begun or resumed the run.",
@@ -101,10 +104,7 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._gauges = {
-            name: Gauge(f"prorl_{name}", text, registry=self.registry)
-            for name, text in GAUGES.items()
-        }
+        self._gauges: dict[str, Gauge] = {}
         self._counters = {
             name: Counter(f"prorl_{name}", text, registry=self.registry)
             for name, text in COUNTERS.items()
@@ -122,12 +122,19 @@ class Metrics:
         for name, value in values.items():
             if name in SIGNALS:
                 self._health.labels(name).set(value)
-            if name in self._gauges:
-                self._gauges[name].set(value)
+            if name in GAUGES:
+                self._gauge(name).set(value)
             elif found := next((r for r in LABELLED if r.fullmatch(name)), None):
                 label = found.fullmatch(name)
                 assert label is not None
                 self._labelled[found].labels(label[1]).set(value)
+
+    def _gauge(self, name: str) -> Gauge:
+        """Exported from its first value on: until then 0 would be read as one."""
+        if name not in self._gauges:
+            text = GAUGES[name]
+            self._gauges[name] = Gauge(f"prorl_{name}", text, registry=self.registry)
+        return self._gauges[name]
 
     def count(self, name: str, amount: float = 1) -> None:
         """Adds to a counter."""
