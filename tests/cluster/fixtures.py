@@ -43,6 +43,11 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         cluster.stop()
 
 
+def need_commands() -> None:
+    """For tests that call one of the Kubernetes commands and need no server."""
+    _need(missing())
+
+
 def _need(lacking: str | None) -> None:
     if lacking is not None:
         (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)

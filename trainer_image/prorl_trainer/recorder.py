@@ -52,7 +52,7 @@ class Recorder:
     def step(self, state: RunState, values: dict[str, float]) -> None:
         """A step is finished."""
         self._tracker.record("step", state.step, values, time.time())
-        self._metrics.record(values | {"step": state.step})
+        self._metrics.step(values | {"step": state.step})
         self._tell_health(state.step, values)
         self._metrics.count("tokens", values["tokens"])
         self._metrics.count("non_finite_steps", values["non_finite"])

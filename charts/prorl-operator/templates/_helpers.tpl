@@ -42,3 +42,10 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
   resources: [events]
   verbs: [create]
 {{- end }}
+
+{{/* Stops before anything is installed, with what to do. Takes the name of the value. */}}
+{{- define "prorl.needMonitoring" -}}
+{{- if not (.root.Capabilities.APIVersions.Has "monitoring.coreos.com/v1") }}
+{{- fail (printf "%s.enabled is true, but the cluster does not serve monitoring.coreos.com/v1: install the CRDs of the Prometheus operator first, or set it to false. `helm template` needs --api-versions monitoring.coreos.com/v1." .value) }}
+{{- end }}
+{{- end }}

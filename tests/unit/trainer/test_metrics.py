@@ -32,3 +32,13 @@ def test_what_a_step_has_by_domain_phase_and_signal_becomes_labels() -> None:
     assert series['prorl_phase_seconds{phase="learn"}'] == 2
     assert series['prorl_health_value{signal="kl_ratio"}'] == 4
     assert series['prorl_health_level{signal="kl_ratio"}'] == 1
+
+
+def test_a_signal_that_a_step_cannot_tell_does_not_stay_at_its_last_level() -> None:
+    metrics = Metrics()
+    metrics.record({"pass_at_k_drop": 0.1, "health_pass_at_k_drop": 1})
+    metrics.step({"step": 1, "kl_ratio": 4, "health_kl_ratio": 1})
+    metrics.step({"step": 2})
+    told = {series for series in series_of(metrics) if "signal=" in series}
+    signal = '{signal="pass_at_k_drop"}'
+    assert told == {f"prorl_health_level{signal}", f"prorl_health_value{signal}"}

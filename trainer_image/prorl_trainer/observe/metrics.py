@@ -60,6 +60,7 @@ GAUGES = {
     "trainers_usable": "Learner ranks that can be used now.",
     "accuracy": "Held-out accuracy, mean over the validation sets.",
 }
+LEVEL = re.compile(r"health_(.+)")
 LABELLED = {
     re.compile(pattern): about
     for pattern, about in {
@@ -80,7 +81,7 @@ LABELLED = {
             "domain_accuracy", "domain", "Held-out accuracy, mean over the sets of a domain.",
         ),
         r"pass_at_(\d+)": ("pass_at_k", "k", "Held-out pass@k, mean over the validation sets."),
-        r"health_(.+)": (
+        LEVEL.pattern: (
             "health_level", "signal", "Level of a health signal: 0 ok, 1 warn, 2 alert.",
         ),
         r"(.+)_seconds": ("phase_seconds", "phase", "Duration of the last step's phases."),
@@ -116,6 +117,17 @@ class Metrics:
         self._health = Gauge(
             "prorl_health_value", "Value of a health signal.", ["signal"], registry=self.registry
         )
+        self._step_signals: frozenset[str] = frozenset()
+
+    def step(self, values: Mapping[str, float]) -> None:
+        """Those of a finished step. A signal that this one cannot tell is not exported any more:
+        after a reset there is no kl_ratio for a while, and the last one was a spike."""
+        signals = SIGNALS & values.keys()
+        for gone in self._step_signals - signals:
+            self._health.remove(gone)
+            self._labelled[LEVEL].remove(gone)
+        self._step_signals = signals
+        self.record(values)
 
     def record(self, values: Mapping[str, float]) -> None:
         """Sets the gauges of the given names; others (per domain, phases) by their prefix."""
