@@ -11,6 +11,7 @@ from prorl_trainer.ahead import Collector
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler
 from prorl_trainer.collected import Collected
+from prorl_trainer.journal.journal import Journal
 from prorl_trainer.types import (
     Completion,
     FinishReason,
@@ -82,6 +83,7 @@ class World:
     failing: Exception | None = None
     holds: int = 0
     fingerprint: str = "d"
+    journal: Journal | None = None
 
     def __post_init__(self) -> None:
         self._free = asyncio.Semaphore(self.workers)
@@ -130,7 +132,7 @@ class World:
         self.holds += 1
 
     def collector(self, spec: ProRLJobSpec) -> Collector:
-        sampler = Sampler(generate=self.generate, verifier=self)
+        sampler = Sampler(generate=self.generate, verifier=self, journal=self.journal)
         return Collector(spec, self, sampler, hold=self.hold)
 
 

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
 
 from prorl_trainer.algo.staleness import refuse_other
@@ -23,6 +24,19 @@ def only_of(version: Callable[[], str], taken: OnCompletion) -> OnCompletion:
         taken(completion)
 
     return checked
+
+
+async def load_last(
+    store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
+) -> RunState | None:
+    """Loads the last checkpoint into the learners; its state, or None where there never was one.
+    Raises CheckpointError, StorageError."""
+    checkpoint = await asyncio.to_thread(store.load, Resume.LATEST)
+    if checkpoint is None:
+        return None
+    status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
+    await learners.load(checkpoint.shards)
+    return checkpoint.state
 
 
 async def shards_of(step: int, *, store: CheckpointStore) -> str:

@@ -2,8 +2,8 @@
 
 With rollout.maxStaleness 1 the groups of step t+1 are drawn while step t is learned from; the
 weights of step t arrive in flight. Nothing of that is state: RunState knows the prompts of finished
-steps only, so whoever stops, goes back or starts again draws the others anew, and none is lost or
-learned from twice.
+steps only, so whoever stops, goes back or starts again draws the others anew, or finds them in the
+journal, and none is lost or learned from twice.
 """
 
 import asyncio
@@ -60,12 +60,12 @@ class Collector:
         NoSignalError and what engines and verifier raise, also for what was begun earlier."""
         out = await self._begun(state)
         out.drop_stale(max_staleness=self._max_staleness, keep_all=self._keep_all)
-        await self._fill(out)
+        await self._fill(out, state)
         out.take(self._algorithm.prompts_per_step, max_staleness=self._max_staleness)
         following = state.model_copy(update={"step": state.step + 1, **out.frontier})
         if self._max_staleness > 0 and following.step < self._algorithm.steps:
             self._hold()
-            task = asyncio.create_task(self._fill(begin(following, self._prompts)))
+            task = asyncio.create_task(self._fill(begin(following, self._prompts), following))
             self._ahead = Ahead(state=following, task=task)
         return out
 
@@ -86,8 +86,8 @@ class Collector:
         await self.close()  # the run has gone back to an earlier state
         return begin(state, self._prompts)
 
-    async def _fill(self, out: Collected) -> Collected:
-        await fill(out, self._algorithm, self._prompts, self._sampler)
+    async def _fill(self, out: Collected, state: RunState) -> Collected:
+        await fill(out, self._algorithm, self._prompts, self._sampler.at(state))
         return out
 
     @property

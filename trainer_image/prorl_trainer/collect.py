@@ -3,15 +3,17 @@
 import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from prorl_api.spec_algorithm import AlgorithmSpec
 
 from prorl_trainer.algo.dynamic_sampling import Refill, num_to_draw, plan_refill
 from prorl_trainer.algo.staleness import staleness_metrics
+from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collected import Collected, Drawn
 from prorl_trainer.errors import NoSignalError
+from prorl_trainer.journal.journal import Journal, Page
 from prorl_trainer.protocols import PromptSource, Verifier
 from prorl_trainer.types import (
     Completion,
@@ -55,6 +57,13 @@ class Sampler:
 
     generate: Generate
     verifier: Verifier
+    journal: Journal | None = None
+    """Keeps what is finished; None: nobody does."""
+    page: Page | None = None
+
+    def at(self, state: RunState) -> "Sampler":
+        """For the step after the state: groups are looked for in the journal, and kept there."""
+        return self if self.journal is None else replace(self, page=self.journal.page(state))
 
 
 async def fill(
@@ -90,6 +99,8 @@ class _Judged:
     group: Group
     generated: float
     judged: float
+    replayed: bool = False
+    """It was finished before, and taken from the journal."""
 
 
 async def draw(
@@ -111,11 +122,27 @@ async def draw(
         groups=[one.group for one in found],
         generate_seconds=generated - start,
         verify_seconds=clock() - generated,
-        verify_latencies=tuple(one.judged - one.generated for one in found),
+        verify_latencies=tuple(one.judged - one.generated for one in found if not one.replayed),
+        replayed=frozenset(one.group.prompt.ordinal for one in found if one.replayed),
     )
 
 
 async def _draw_group(
+    prompt: Prompt, requests: Sequence[GenerationRequest], sampler: Sampler
+) -> _Judged:
+    """From the journal if it is there, else from the engines, and then into the journal."""
+    if sampler.page is None:
+        return await _generate_group(prompt, requests, sampler)
+    group = await sampler.page.find(prompt, requests)
+    if group is not None:
+        now = asyncio.get_running_loop().time()
+        return _Judged(group=group, generated=now, judged=now, replayed=True)
+    found = await _generate_group(prompt, requests, sampler)
+    await sampler.page.append(found.group)
+    return found
+
+
+async def _generate_group(
     prompt: Prompt, requests: Sequence[GenerationRequest], sampler: Sampler
 ) -> _Judged:
     clock = asyncio.get_running_loop().time
@@ -175,16 +202,26 @@ def rollout_metrics(out: Collected) -> dict[str, float]:
 def _counts(out: Collected) -> dict[str, float]:
     """What this step has drawn and done; nothing of it was counted before."""
     ratio = {"kept_ratio": out.num_usable / len(out.drawn)} if out.drawn else {}
-    return ratio | {
-        "tokens": float(sum(len(c.token_ids) for g in out.drawn for c in g.completions)),
-        "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
-        "rounds": float(out.rounds),
-        "stale_dropped": float(out.stale_dropped),
-        "surplus_dropped": float(out.surplus_dropped),
-        "carried": float(len(out.carried)),
-        "generate_seconds": out.generate_seconds,
-        "verify_seconds": out.verify_seconds,
-    }
+    replayed = [g for g in out.drawn if g.prompt.ordinal in out.replayed]
+    again = {"replayed": float(len(replayed)), "replayed_tokens": _num_tokens(replayed)}
+    return (
+        (again if replayed else {})
+        | ratio
+        | {
+            "tokens": _num_tokens(out.drawn),
+            "unjudged": float(sum(v.score is None for g in out.drawn for v in g.verdicts)),
+            "rounds": float(out.rounds),
+            "stale_dropped": float(out.stale_dropped),
+            "surplus_dropped": float(out.surplus_dropped),
+            "carried": float(len(out.carried)),
+            "generate_seconds": out.generate_seconds,
+            "verify_seconds": out.verify_seconds,
+        }
+    )
+
+
+def _num_tokens(groups: Sequence[Group]) -> float:
+    return float(sum(len(c.token_ids) for g in groups for c in g.completions))
 
 
 def _reward_means(groups: Sequence[Group]) -> dict[str, float]:

@@ -25,7 +25,9 @@ class Drawn:
     verify_seconds: float
     """Time from the last completion to the last verdict."""
     verify_latencies: tuple[float, ...] = ()
-    """Seconds from each group's last completion to its verdicts."""
+    """Seconds from each group's last completion to its verdicts, for those drawn just now."""
+    replayed: frozenset[int] = frozenset()
+    """Ordinals of the groups that were taken from the journal."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -56,6 +58,8 @@ class Collected:
     """Time from the last completion to the last verdict, summed over rounds."""
     verify_latencies: list[float] = field(default_factory=list)
     """Seconds from each group's last completion to its verdicts."""
+    replayed: frozenset[int] = frozenset()
+    """Ordinals of the drawn groups that were taken from the journal."""
 
     def next_prompts(self, number: int) -> list[int]:
         """Takes that many ordinals out: those that came back first."""
@@ -74,6 +78,7 @@ class Collected:
         self.generate_seconds += drawn.generate_seconds
         self.verify_seconds += drawn.verify_seconds
         self.verify_latencies += drawn.verify_latencies
+        self.replayed |= drawn.replayed
 
     def give_back(self, groups: Sequence[Group]) -> None:
         """Their prompts are to be drawn again."""

@@ -42,6 +42,11 @@ class Context:
         return self.directory / "checkpoints"
 
     @property
+    def journal(self) -> Path:
+        """Directory of the journal, also where checkpoints are in a bucket."""
+        return self.directory / "journal"
+
+    @property
     def bucket(self) -> str | None:
         """s3://BUCKET/PREFIX of the checkpoint store; None: it is the directory."""
         storage = self.job.spec.checkpoint.storage

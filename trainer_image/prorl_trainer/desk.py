@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import Context
 from prorl_trainer.control import Control
+from prorl_trainer.journal.journal import Journal
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 
@@ -15,6 +16,7 @@ class Desk:
 
     context: Context
     store: CheckpointStore
+    journal: Journal
     attempt: int
     control: Control
     metrics: Metrics

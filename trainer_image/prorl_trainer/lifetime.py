@@ -18,6 +18,8 @@ from prorl_trainer.context import LOOPBACK, Context
 from prorl_trainer.control import Control
 from prorl_trainer.desk import Desk
 from prorl_trainer.errors import TrainingError, last_line
+from prorl_trainer.journal.directory import JournalDirectory
+from prorl_trainer.journal.journal import Journal
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.session import Session, StopRequested
@@ -47,7 +49,7 @@ async def live(context: Context) -> TerminationMessage:
 def _desk(context: Context) -> Desk:
     store = CheckpointStore(open_medium(context), keep=context.job.spec.checkpoint.keep)
     attempt = store.open_for_attempt(context.attempt, context.job.uid)
-    spec = context.job.spec
+    spec, metrics = context.job.spec, Metrics()
     status = StatusHolder(
         StatusDocument(
             job_uid=context.job.uid,
@@ -63,9 +65,14 @@ def _desk(context: Context) -> Desk:
     return Desk(
         context=context,
         store=store,
+        journal=Journal(
+            JournalDirectory(context.journal, store.writer),
+            max_staleness=spec.rollout.max_staleness,
+            count=metrics.count,
+        ),
         attempt=attempt,
         control=Control(),
-        metrics=Metrics(),
+        metrics=metrics,
         status=status,
     )
 

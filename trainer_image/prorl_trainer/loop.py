@@ -188,7 +188,7 @@ async def evaluate(parts: Parts, state: RunState) -> RunState:
     drawn = await draw(
         parts.prompts.validation(),
         parts.spec.algorithm,
-        parts.sampler,
+        parts.sampler.at(state),
         num_samples=validation.samples_per_prompt,
         name=f"validation-{state.step}",
     )

@@ -19,8 +19,11 @@ from prorl_trainer.reference import next_interval_step
 
 log = logging.getLogger(__name__)
 
-LOGGED = ("reward_mean", "kl", "entropy", "kept_ratio", "response_tokens_mean", "step_seconds")
-"""Of every step; `prorl status` draws its curves from these lines."""
+LOGGED = (
+    "reward_mean", "kl", "entropy", "kept_ratio", "response_tokens_mean", "step_seconds",
+    "replayed",
+)  # fmt: skip
+"""Of every step that has them; `prorl status` draws its curves from these lines."""
 
 
 def timestamp(unix_seconds: float) -> str:
@@ -54,7 +57,7 @@ class Recorder:
         self._tracker.record("step", state.step, values, time.time())
         self._metrics.step(values | {"step": state.step})
         self._tell_health(state.step, values)
-        self._metrics.count("tokens", values["tokens"])
+        self._metrics.count("tokens", values["tokens"] - values.get("replayed_tokens", 0.0))
         self._metrics.count("non_finite_steps", values["non_finite"])
         self._metrics.count("verifier_infra_errors", values["unjudged"])
         self._status.progress(self._progress(state, values))

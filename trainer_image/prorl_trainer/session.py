@@ -8,7 +8,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
 
 from prorl_trainer import actions, ray_driver, start
@@ -137,11 +136,8 @@ class Session:
         self._joined = True
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
-        checkpoint = await asyncio.to_thread(desk.store.load, Resume.LATEST)
-        if checkpoint is not None:
-            status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
-            await learners.load(checkpoint.shards)
-        self.state = first if checkpoint is None else checkpoint.state
+        self.state = await actions.load_last(desk.store, learners, status) or first
+        await desk.journal.open(self.state)
         status.message("Waiting for the engines")
         parts = self._parts(prompts, verifier, learners)
         try:
@@ -155,7 +151,7 @@ class Session:
         desk, recorder = self._desk, self._recorder
         assert recorder is not None
         assert self._pool is not None
-        sampler = Sampler(generate=self._generate, verifier=verifier)
+        sampler = Sampler(generate=self._generate, verifier=verifier, journal=desk.journal)
         return Parts(
             spec=self._spec,
             prompts=prompts,
@@ -213,6 +209,7 @@ class Session:
         manifest = await self._desk.store.commit(state, self._learners.save, begin)
         uri = self._desk.context.checkpoint_uri(state.step)
         self._recorder.checkpoint(manifest, uri, time.time() - begin)
+        await self._desk.journal.forget(state.step)
 
     async def _at_safe_point(self, state: RunState) -> None:
         """Saves if anybody asks for it; then stops, or lets trainers go."""

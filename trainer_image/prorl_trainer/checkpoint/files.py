@@ -24,6 +24,13 @@ class Files:
             file.flush()
             os.fsync(file.fileno())
 
+    def append(self, path: Path, data: bytes) -> None:
+        """Writes at the end of a file and fsyncs it."""
+        with path.open("ab") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+
     def sync(self, path: Path) -> None:
         """fsync of a file or a directory."""
         descriptor = os.open(path, os.O_RDONLY)

@@ -51,6 +51,11 @@ class CheckpointStore:
         self.last_step: int | None = None
         """Step of the checkpoint that was committed or loaded last."""
 
+    @property
+    def writer(self) -> int:
+        """The number under which this attempt writes; the store's own count (fence.py)."""
+        return self._attempt
+
     def open_for_attempt(self, attempt: int | None, job_uid: str = "") -> int:
         """Claims the store: from now on no older attempt can commit. None takes the next number.
 

@@ -97,6 +97,10 @@ COUNTERS = {
     "tracker_records_lost": "Records that a tracker of spec.tracking did not take.",
     "non_finite_steps": "Steps whose loss or gradient was not finite; their updates were skipped.",
     "guard_actions": "Pauses and rollbacks by spec.guard.",
+    "journal_records": "Finished groups that were written to the journal.",
+    "journal_bytes": "Bytes that were written to the journal.",
+    "journal_replayed": "Groups that were taken from the journal and not generated again.",
+    "journal_dropped": "Groups and files of the journal that were damaged; they are drawn again.",
 }
 
 
