@@ -66,3 +66,17 @@ def keys_in(path: Path) -> list[Key]:
     files = sorted(path.glob("step-*"), key=lambda p: (p.suffix, p.name)) if path.exists() else []
     lines = (line for file in files for line in file.read_bytes().splitlines(keepends=True))
     return [read_key(line) for line in lines if line.endswith(b"\n")]
+
+
+class Unsynced(Files):
+    """For tests that kill no machine: nothing waits for the disk."""
+
+    def append(self, path: Path, data: bytes) -> None:
+        with path.open("ab") as file:
+            file.write(data)
+
+    def write(self, path: Path, data: bytes) -> None:
+        path.write_bytes(data)
+
+    def sync(self, path: Path) -> None:
+        pass

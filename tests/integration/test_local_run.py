@@ -13,6 +13,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from journal_builders import keys_in
 from local_run import MANIFEST, STEPS, LocalRun, learned, weights
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_lifecycle import Resume
@@ -73,6 +74,33 @@ def test_a_run_that_was_stopped_then_killed_counts_every_step_once_and_ends_with
     assert learned(run) == learned(whole)
     assert weights(run) == weights(whole)
     assert [r["step"] for r in run.records("start")][:2] == [0, stopped_at]
+
+
+def test_a_run_that_is_killed_amid_a_step_goes_on_with_the_groups_that_were_finished(
+    whole: LocalRun, cache: Path, tmp_path: Path
+) -> None:
+    manifest = MANIFEST.replace("WARM", "150").replace("everySteps: 2, keep: 3", "everySteps: 99")
+    run = LocalRun(directory=tmp_path / "run", cache=cache, manifest=manifest).start()
+    journal = run.directory / "journal"
+    run.until((journal / "step-00000003.00000001").exists)
+    run.coordinator().kill()
+    assert run.ended()[0] == ExitCode.INTERNAL
+    finished = keys_in(journal)
+    assert len(finished) > 3 * 8, "all of three steps, some of the fourth"
+
+    run.start().until((journal / "step-00000004.00000002").exists)
+    run.coordinator().suspend()
+    keys = keys_in(journal)
+    run.coordinator().resume()
+    assert keys[: len(finished)] == finished
+    assert len(keys) == len(set(keys)), "a finished group was drawn again"
+    code, output = run.ended()
+    assert code == 0, output + run.log()
+    assert sum(r["values"].get("replayed", 0) for r in run.records("step")) == len(finished)
+    assert " replayed=" in run.log()
+    assert learned(run) == learned(whole)
+    assert weights(run) == weights(whole)
+    assert keys_in(journal) == [], "the last checkpoint has all"
 
 
 def test_lost_actors_cost_no_step_and_change_no_weight(
