@@ -54,6 +54,11 @@ Quantity = Annotated[
 ]
 """A Kubernetes resource quantity such as 500m, 2, 4Gi."""
 
+RequestToken = Annotated[
+    str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:+-]+$")
+]
+"""Asks for one action: whenever it is set to a value that the job has not had before."""
+
 PositiveInt = Annotated[int, Field(ge=1)]
 
 

@@ -26,10 +26,14 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     """
     # What may change while the job runs is no part of the spec's identity; nor is its network.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
+    checkpoint = spec.checkpoint.model_copy(update={"request_token": None})
+    reset = spec.reference_reset.model_copy(update={"request_token": None})
     fixed = spec.model_copy(
         update={
             "suspend": False,
             "rollout": rollout,
+            "checkpoint": checkpoint,
+            "reference_reset": reset,
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),
             "network": NetworkSpec(),

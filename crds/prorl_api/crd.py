@@ -5,7 +5,7 @@ from typing import Any
 from prorl_api.base import GROUP, KIND, VERSION
 from prorl_api.job import ProRLJob
 from prorl_api.presets import GOVERNED
-from prorl_api.rules import IMAGE_CEL, IMMUTABLE, IMMUTABLE_MESSAGE, RULES
+from prorl_api.rules import IMMUTABLE, IMMUTABLE_MESSAGE, RULES, unchanged_cel
 
 Schema = dict[str, Any]
 
@@ -207,12 +207,14 @@ def _add_rules(root: Schema) -> None:
 
 def _add_immutability(root: Schema) -> None:
     for path in IMMUTABLE:
-        _validations(_node(root, path)).append(
-            {"rule": "self == oldSelf", "message": f"{path} {IMMUTABLE_MESSAGE}"}
+        block, _, field = path.rpartition(".")
+        _validations(_node(root, block)).append(
+            {
+                "rule": unchanged_cel(field),
+                "message": f"{path} {IMMUTABLE_MESSAGE}",
+                "fieldPath": f".{field}",
+            }
         )
-    _validations(_node(root, "spec")).append(
-        {"rule": IMAGE_CEL, "message": f"spec.image {IMMUTABLE_MESSAGE}"}
-    )
 
 
 def _validations(node: Schema) -> list[Schema]:

@@ -133,11 +133,12 @@ def _rules() -> str:
 
 
 def _immutable() -> str:
-    fields = "\n".join(f"- `{path}`" for path in ("spec.image", *IMMUTABLE))
+    fields = "\n".join(f"- `{path}`" for path in IMMUTABLE)
     return (
         "## What may change after creation\n\nOnly `spec.rollout.replicas` (also by "
-        "`kubectl scale`), `spec.guard`, `spec.runPolicy`, `spec.export` and `spec.tracking`. "
-        "An update of any of these is refused:\n\n"
+        "`kubectl scale`), `spec.guard`, `spec.runPolicy`, `spec.export`, `spec.tracking`, "
+        "`spec.checkpoint.requestToken` and `spec.referenceReset.requestToken`. An update of any "
+        "of these is refused:\n\n"
         f"{fields}\n"
     )
 

@@ -7,13 +7,18 @@ the message. `check` gives the same messages for a parsed spec, each with the fi
 import re
 from collections.abc import Callable, Iterator
 
+from pydantic.alias_generators import to_camel
+
+from prorl_api.base import ApiModel
 from prorl_api.job import ProRLJobSpec
 from prorl_api.rule import Finding, Rule
 from prorl_api.rules_algorithm import ALGORITHM_RULES
 from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
 from prorl_api.rules_verifier import VERIFIER_RULES
-from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec
+from prorl_api.spec_lifecycle import CheckpointSpec
+from prorl_api.spec_reset import ReferenceResetSpec
+from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec, RolloutSpec
 
 
 def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -108,23 +113,33 @@ RULES: tuple[Rule, ...] = (
     ),
 )
 
-IMMUTABLE = (
-    "spec.model", "spec.data", "spec.algorithm", "spec.coordinator", "spec.trainer",
-    "spec.verifier", "spec.network", "spec.checkpoint", "spec.referenceReset",
-    "spec.gpuResourceName",
-    "spec.rollout.engine", "spec.rollout.minReplicas", "spec.rollout.gpusPerReplica",
-    "spec.rollout.maxStaleness", "spec.rollout.verifyWeights", "spec.rollout.pod",
-)  # fmt: skip
-"""Refused at updates: a run's result would depend on when it was changed. spec.image may appear or
-disappear, so its rule stands at spec."""
 
-IMAGE_CEL = (
-    "has(self.image) == has(oldSelf.image) && (!has(self.image) || self.image == oldSelf.image)"
-)
+def _but(path: str, block: type[ApiModel], mutable: str) -> tuple[str, ...]:
+    names = (to_camel(name) for name in block.model_fields)
+    return tuple(f"{path}.{name}" for name in names if name != mutable)
+
+
+IMMUTABLE = (
+    "spec.image", "spec.gpuResourceName", "spec.model", "spec.data", "spec.algorithm",
+    "spec.coordinator", "spec.trainer", "spec.verifier", "spec.network",
+    *_but("spec.rollout", RolloutSpec, "replicas"),
+    *_but("spec.checkpoint", CheckpointSpec, "requestToken"),
+    *_but("spec.referenceReset", ReferenceResetSpec, "requestToken"),
+)  # fmt: skip
+"""Refused at updates: a run's result would depend on when it was changed."""
+
 IMMUTABLE_MESSAGE = (
     "is immutable: only spec.suspend, spec.rollout.replicas, spec.guard, spec.runPolicy, "
-    "spec.export and spec.tracking may change; delete the job and create it anew (checkpoints stay)"
+    "spec.export, spec.tracking and request tokens may change; delete the job and create it anew "
+    "(checkpoints stay)"
 )
+
+
+def unchanged_cel(field: str) -> str:
+    """CEL of a block: the field is as it was. A rule at the field itself would not see it appear or
+    disappear."""
+    new, old = f"self.{field}", f"oldSelf.{field}"
+    return f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
 
 
 def broken_rules(spec: ProRLJobSpec) -> list[Finding]:

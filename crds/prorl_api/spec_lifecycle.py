@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from prorl_api.base import ApiModel, DnsLabel, Quantity, ShortText, Uri
+from prorl_api.base import ApiModel, DnsLabel, Quantity, RequestToken, ShortText, Uri
 
 
 class Resume(StrEnum):
@@ -69,6 +69,9 @@ class CheckpointSpec(ApiModel):
     resume: Resume = Resume.LATEST
     grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     """Time that a pod of coordinator or trainer gets to save between SIGTERM and SIGKILL."""
+    request_token: RequestToken | None = None
+    """Change it to have a checkpoint made after the step in progress, once
+    (`prorl checkpoint NAME`)."""
 
 
 class RunPolicy(ApiModel):

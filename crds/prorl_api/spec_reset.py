@@ -5,7 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from prorl_api.base import ApiModel
+from prorl_api.base import ApiModel, RequestToken
 
 
 class NewReference(StrEnum):
@@ -69,3 +69,6 @@ class ReferenceResetSpec(ApiModel):
     up again over rewarmSteps."""
     rewarm_steps: Annotated[int, Field(ge=0, le=100_000)] = 10
     """RL steps of linear warm-up after a reset with optimizer Clear."""
+    request_token: RequestToken | None = None
+    """Change it to have the reference reset after the step in progress, once, whatever the rules
+    say (`prorl reset-reference NAME`)."""

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints
 
-from prorl_api.base import ApiModel
+from prorl_api.base import ApiModel, RequestToken
 from prorl_api.spec_guard import GuardAction
 
 Message = Annotated[str, StringConstraints(max_length=4096)]
@@ -102,16 +102,21 @@ class CheckpointStatus(ApiModel):
     last_time: Timestamp
     uri: Annotated[str, StringConstraints(max_length=2048)]
     size_bytes: int
+    observed_token: RequestToken | None = None
+    """The last checkpoint.requestToken whose checkpoint is durable."""
 
 
 class ReferenceStatus(ApiModel):
-    """The frozen reference policy."""
+    """The frozen reference policy, as the last durable checkpoint has it."""
 
     version: int = 0
     """0 is the initial model; every reset adds 1."""
     last_reset_step: int | None = None
     last_reason: Annotated[str, StringConstraints(max_length=64)] | None = None
     next_reset_step: int | None = None
+    """The next one by referenceReset.everySteps."""
+    observed_token: RequestToken | None = None
+    """The last referenceReset.requestToken whose reset is durable."""
 
 
 class ExportStatus(ApiModel):

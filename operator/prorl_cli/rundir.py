@@ -22,7 +22,10 @@ TERMINATION = "termination.json"
 TERMINATION_BYTES = 8192
 REFUSED = 2
 """Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
-MUTABLE = ("suspend", "network.", "rollout.replicas", "guard.", "runPolicy.", "export", "tracking.")
+MUTABLE = (
+    "suspend", "network.", "rollout.replicas", "guard.", "runPolicy.", "export", "tracking.",
+    "checkpoint.requestToken", "referenceReset.requestToken",
+)  # fmt: skip
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 
 

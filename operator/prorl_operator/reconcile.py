@@ -87,7 +87,7 @@ class Reconciler:
             told = make_plan(replace(observed, problems=memory.problems), now)
             plan = replace(told, events=told.events if memory.problems else plan.events)
         self._follow(key, observed)
-        self.link.ask(key, plan.command)
+        self.link.ask(key, plan.commands)
         again_s = await self._write(key, plan, observed.stored, memory)
         return _earliest(again_s, EXPECTATION_CHECK_S if plan.actions else None)
 

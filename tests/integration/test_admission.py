@@ -123,11 +123,15 @@ def test_the_refusal_names_field_value_and_limit(
         ({"runPolicy": {"maxRestarts": 3}}, True),
         ({"guard": {"klAbove": 1}}, True),
         ({"suspend": True}, True),
+        ({"checkpoint": {"requestToken": "2026-11-25T10:00:00Z"}}, True),
+        ({"referenceReset": {"requestToken": "a"}}, True),
+        ({"referenceReset": {"minGapSteps": 7}}, False),
+        ({"checkpoint": {"keep": 7}}, False),
         ({"algorithm": {"steps": 9}}, False),
         ({"rollout": {"engine": "transformers"}}, False),
         ({"image": "x"}, False),
     ],
-    ids=["replicas", "run-policy", "guard", "suspend", "steps", "engine", "image"],
+    ids=str,
 )
 def test_only_what_a_run_may_do_without_may_change(
     kubectl: Kubectl, job: dict[str, Any], patch: dict[str, Any], allowed: bool

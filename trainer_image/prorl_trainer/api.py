@@ -21,7 +21,8 @@ def build_app(
     """Routes under /v1 need the bearer token; /healthz, /readyz and /metrics do not."""
 
     async def get_status(_: web.Request) -> web.Response:
-        return _json(status.document())
+        document = status.document().model_copy(update={"commands": control.results})
+        return _json(document)
 
     async def post_command(request: web.Request) -> web.Response:
         return _json(control.command(Command.model_validate_json(await request.read())))

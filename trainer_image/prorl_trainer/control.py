@@ -2,10 +2,21 @@
 
 import asyncio
 import signal
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prorl_api.spec_roles import Role
-from prorl_api.wire import Command, CommandKind, CommandResult, CommandState, Notice, NoticeResult
+from prorl_api.wire import (
+    MAX_COMMANDS,
+    Command,
+    CommandKind,
+    CommandResult,
+    CommandState,
+    Notice,
+    NoticeResult,
+)
+
+from prorl_trainer.checkpoint.state import ResetEntry, RunState
 
 
 @dataclass(kw_only=True, slots=True)
@@ -17,7 +28,10 @@ class Control:
     """The loop waits for Resume."""
     trainers_leaving: dict[str, str] = field(default_factory=dict)
     """Pods of trainers that have been told to go: name -> address."""
-    _commands: dict[str, CommandResult] = field(default_factory=dict)
+    _kinds: dict[str, CommandKind] = field(default_factory=dict)
+    _results: dict[str, CommandResult] = field(default_factory=dict)
+    """Both by the commands' IDs, in the order of their arrival."""
+    _durable_resets: Mapping[str, ResetEntry] = field(default_factory=dict)
     _released: dict[str, int | None] = field(default_factory=dict)
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -38,13 +52,47 @@ class Control:
 
     def command(self, command: Command) -> CommandResult:
         """Accepts a command; the same id again reports its state."""
-        if command.id not in self._commands:
-            self._commands[command.id] = CommandResult(id=command.id, state=CommandState.ACCEPTED)
-            if command.kind is CommandKind.STOP:
-                self.stop()
-            elif command.kind is CommandKind.RESUME:
-                self._commands[command.id] = self._resume(command.id)
-        return self._commands[command.id]
+        if command.id not in self._results:
+            self._kinds[command.id] = command.kind
+            self._results[command.id] = self._begin(command)
+            self._changed.set()
+        return self._results[command.id]
+
+    def _begin(self, command: Command) -> CommandResult:
+        if command.kind is CommandKind.RESUME:
+            return self._resume(command.id)
+        if command.id in self._durable_resets:
+            return _reset_answer(command.id, self._durable_resets[command.id])
+        if command.kind is CommandKind.STOP:
+            self.stop()
+        return CommandResult(id=command.id, state=CommandState.ACCEPTED)
+
+    @property
+    def results(self) -> list[CommandResult]:
+        """Of the last commands, oldest first."""
+        return list(self._results.values())[-MAX_COMMANDS:]
+
+    @property
+    def reset_requests(self) -> list[str]:
+        """Commands that ask for a reset of the reference which is not durable yet."""
+        return self._pending(CommandKind.RESET_REFERENCE)
+
+    def _pending(self, *kinds: CommandKind) -> list[str]:
+        results = self._results.items()
+        accepted = (one for one, result in results if result.state is CommandState.ACCEPTED)
+        return [one for one in accepted if self._kinds[one] in kinds]
+
+    def durable(self, state: RunState) -> None:
+        """A checkpoint of this state stands; the requests that it answers are done."""
+        self._durable_resets = state.reference.done_requests
+        for one in self.reset_requests:
+            if one in self._durable_resets:
+                self._results[one] = _reset_answer(one, self._durable_resets[one])
+        self._answer_saves(state.step, CommandKind.CHECKPOINT)
+
+    def _answer_saves(self, step: int, *kinds: CommandKind) -> None:
+        for one in self._pending(*kinds):
+            self._results[one] = CommandResult(id=one, state=CommandState.DONE, step=step)
 
     def pause(self) -> None:
         """The loop waits until somebody says Resume."""
@@ -56,7 +104,6 @@ class Control:
                 id=command_id, state=CommandState.FAILED, message="The run is not paused."
             )
         self.paused = False
-        self._changed.set()
         return CommandResult(id=command_id, state=CommandState.DONE)
 
     def notice(self, notice: Notice, address: str) -> NoticeResult:
@@ -70,16 +117,12 @@ class Control:
     @property
     def save_requested(self) -> bool:
         """Somebody waits for a durable checkpoint."""
-        pending = any(r.state is CommandState.ACCEPTED for r in self._commands.values())
-        return self.stop_requested or pending or bool(self.trainers_leaving)
+        waiting = self._pending(CommandKind.CHECKPOINT, CommandKind.STOP)
+        return self.stop_requested or bool(waiting or self.trainers_leaving)
 
     def saved(self, step: int) -> dict[str, str]:
         """Everybody who waited for a save has it. Returns the trainers that go: name -> address."""
-        for result_id, result in self._commands.items():
-            if result.state is CommandState.ACCEPTED:
-                self._commands[result_id] = CommandResult(
-                    id=result_id, state=CommandState.DONE, step=step
-                )
+        self._answer_saves(step, CommandKind.CHECKPOINT, CommandKind.STOP)
         leaving, self.trainers_leaving = self.trainers_leaving, {}
         self._released.update(dict.fromkeys(leaving, step))
         return leaving
@@ -93,3 +136,8 @@ class Control:
         """Returns after the next request."""
         self._changed.clear()
         await self._changed.wait()
+
+
+def _reset_answer(command_id: str, made: ResetEntry) -> CommandResult:
+    message = f"The reference is version {made.ref_version}, reset after step {made.step}."
+    return CommandResult(id=command_id, state=CommandState.DONE, step=made.step, message=message)

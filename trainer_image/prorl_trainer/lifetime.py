@@ -8,7 +8,14 @@ import secrets
 
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import Progress
-from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
+from prorl_api.wire import (
+    Outcome,
+    RoleCount,
+    Stage,
+    StatusDocument,
+    TerminationMessage,
+    requests_of,
+)
 
 from prorl_trainer.api import build_app, serve
 from prorl_trainer.checkpoint.files import storage_errors
@@ -30,6 +37,8 @@ log = logging.getLogger(__name__)
 async def live(context: Context) -> TerminationMessage:
     """A whole life; never raises for what a user can cause."""
     desk = _desk(context)
+    for command in requests_of(context.job.spec):
+        desk.control.command(command)
     desk.control.listen()
     app = build_app(
         status=desk.status,

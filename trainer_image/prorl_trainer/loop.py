@@ -6,7 +6,7 @@ validation, reset decision, checkpoint.
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 from prorl_api.job import ProRLJobSpec
@@ -49,6 +49,8 @@ class Parts:
     """Goes back to the last healthy checkpoint: its state. Raises CheckpointError."""
     wait_for_resume: Callable[[RunState], Awaitable[None]]
     """Returns when somebody says Resume. May raise as at_safe_point does."""
+    reset_requests: Callable[[], Sequence[str]]
+    """IDs of the commands that ask for a reset of the reference."""
     shards_of: Callable[[int], Awaitable[str]]
     """The learners' files of the checkpoint of a step. Raises CheckpointError."""
     at_safe_point: Callable[[RunState], Awaitable[None]]
@@ -154,8 +156,8 @@ async def resume(parts: Parts, state: RunState) -> RunState:
 
 
 async def maybe_reset(parts: Parts, state: RunState) -> RunState:
-    """Replaces the reference when the rule says so; real with the next checkpoint."""
-    decision = decide_reset(parts.spec, state)
+    """Replaces the reference when a rule or a command says so; real with the next checkpoint."""
+    decision = decide_reset(parts.spec, state, parts.reset_requests())
     if decision is None:
         return state
     source_step = await _reset(parts, state)

@@ -10,7 +10,7 @@ from prorl_api.status import CheckpointStatus, Progress, ReferenceStatus
 
 from prorl_trainer.algo.signals import BOUNDS, Level
 from prorl_trainer.checkpoint.manifest import Manifest
-from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.state import ReferenceState, RunState
 from prorl_trainer.health import PREFIX
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
@@ -42,6 +42,7 @@ class Recorder:
         self._metrics = metrics
         self._status = status
         self._levels: dict[str, float] = {}
+        self._durable = ReferenceState()
 
     def start(self, state: RunState) -> None:
         """The run goes on after state.step steps."""
@@ -49,7 +50,7 @@ class Recorder:
         self._metrics.record({"step": state.step, "checkpoint_interval_steps": interval})
         self._tracker.record("start", state.step, {}, time.time())
         self._status.progress(self._progress(state, {}))
-        self._status.reference(self._reference(state))
+        self._tell_durable(state)
         self._status.guard(state.guard.last)
 
     def step(self, state: RunState, values: dict[str, float]) -> None:
@@ -75,7 +76,7 @@ class Recorder:
         log.info("step=%d accuracy=%.3f", state.step, values["accuracy"])
 
     def reset(self, state: RunState) -> None:
-        """The reference was replaced."""
+        """The reference was replaced: real, and in the status, with the next checkpoint."""
         entry = state.reference.log[-1]
         values = {
             "reference_version": entry.ref_version,
@@ -84,7 +85,7 @@ class Recorder:
             **entry.values,
         }
         self._tracker.record("reset", state.step, values, time.time())
-        self._status.reference(self._reference(state))
+        self._metrics.count_reset(entry.reason)
         numbers = " ".join(f"{name}={value}" for name, value in values.items())
         log.info("step=%d reference reset %s", state.step, numbers)
 
@@ -97,17 +98,18 @@ class Recorder:
         if last.last_action is GuardAction.ROLLBACK:
             self._tracker.record("start", state.step, {}, time.time())
             self._status.progress(self._progress(state, {}))
-            self._status.reference(self._reference(state))
+            self._tell_durable(state)
         self._status.guard(last)
         self._metrics.count("guard_actions")
         log.warning("step=%d guard=%s %s", last.last_step, last.last_action, last.message)
 
-    def checkpoint(self, manifest: Manifest, uri: str, seconds: float) -> None:
-        """A checkpoint is durable."""
+    def checkpoint(self, manifest: Manifest, state: RunState, uri: str, seconds: float) -> None:
+        """A checkpoint of this state is durable."""
         values = {"seconds": seconds, "size_bytes": manifest.size_bytes}
         self._tracker.record("checkpoint", manifest.step, values, time.time())
         self._metrics.record({"checkpoint_seconds": seconds})
         self.found_checkpoint(manifest, uri)
+        self._tell_durable(state)
 
     def found_checkpoint(self, manifest: Manifest, uri: str) -> None:
         """A checkpoint stands: just committed, loaded, or gone back to."""
@@ -159,10 +161,14 @@ class Recorder:
             entropy=values.get("entropy"),
         )
 
+    def _tell_durable(self, state: RunState) -> None:
+        self._durable = state.reference
+        self._status.reference(self._reference(state))
+
     def _reference(self, state: RunState) -> ReferenceStatus:
         return ReferenceStatus(
-            version=state.reference.version,
-            last_reset_step=state.reference.last_reset_step,
-            last_reason=state.reference.last_reason,
+            version=self._durable.version,
+            last_reset_step=self._durable.last_reset_step,
+            last_reason=self._durable.last_reason,
             next_reset_step=next_interval_step(self._spec, state, state.step + 1),
         )

@@ -1,6 +1,6 @@
 """The decision to reset the reference, and what it means for the state: pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from prorl_api.job import ProRLJobSpec
@@ -16,15 +16,22 @@ class Decision:
 
     reason: str
     values: reset.Evidence
+    requests: tuple[str, ...] = ()
 
 
-def decide_reset(spec: ProRLJobSpec, state: RunState) -> Decision | None:
+def decide_reset(
+    spec: ProRLJobSpec, state: RunState, requests: Sequence[str] = ()
+) -> Decision | None:
     """Whether to reset after state.step finished steps. Never after the last step: nobody would
-    train against the new reference."""
+    train against the new reference. requests: IDs of the commands that ask for a reset, to which no
+    rule but this applies; all that the log does not know yet are answered by one reset."""
     rule, step = spec.reference_reset, state.step
     last = state.reference.last_reset_step or 0
     if not last < step < spec.algorithm.steps:
         return None
+    asked = tuple(one for one in requests if one not in state.reference.done_requests)
+    if asked:
+        return Decision(reason=reset.REQUESTED, values={}, requests=asked)
     if next_interval_step(spec, state, step) == step:
         return Decision(reason=reset.INTERVAL, values={})
     if step - last < rule.min_gap_steps:
@@ -96,6 +103,7 @@ def after_reset(
         values=decision.values,
         ref_version=before.version + 1,
         source_step=source_step,
+        requests=list(decision.requests),
     )
     reference = ReferenceState(
         version=entry.ref_version,

@@ -136,7 +136,10 @@ class Session:
         self._joined = True
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
-        self.state = await actions.load_last(desk.store, learners, status) or first
+        loaded = await actions.load_last(desk.store, learners, status)
+        if loaded is not None:
+            desk.control.durable(loaded)
+        self.state = loaded or first
         await desk.journal.open(self.state)
         status.message("Waiting for the engines")
         parts = self._parts(prompts, verifier, learners)
@@ -173,6 +176,7 @@ class Session:
                 status=self._status,
                 at_safe_point=self._at_safe_point,
             ),
+            reset_requests=lambda: desk.control.reset_requests,
             shards_of=partial(actions.shards_of, store=desk.store),
             at_safe_point=self._at_safe_point,
             finished=partial(setattr, self, "state"),
@@ -208,7 +212,8 @@ class Session:
         begin = time.time()
         manifest = await self._desk.store.commit(state, self._learners.save, begin)
         uri = self._desk.context.checkpoint_uri(state.step)
-        self._recorder.checkpoint(manifest, uri, time.time() - begin)
+        self._recorder.checkpoint(manifest, state, uri, time.time() - begin)
+        self._desk.control.durable(state)
         await self._desk.journal.forget(state.step)
 
     async def _at_safe_point(self, state: RunState) -> None:

@@ -36,7 +36,7 @@ class CoordinatorLink:
         self._changed = changed
         self._targets: dict[Key, Target] = {}
         self._documents: dict[Key, StatusDocument] = {}
-        self._commands: dict[Key, Command] = {}
+        self._commands: dict[Key, tuple[Command, ...]] = {}
         self._refusing: set[Key] = set()
 
     def refuses(self, key: Key) -> bool:
@@ -55,17 +55,17 @@ class CoordinatorLink:
         else:
             self._targets[key] = target
 
-    def ask(self, key: Key, command: Command | None) -> None:
-        """Said before every look until it is taken back."""
-        if command is None:
-            self._commands.pop(key, None)
+    def ask(self, key: Key, commands: tuple[Command, ...]) -> None:
+        """Said before every look, until it is asked for something else or nothing."""
+        if commands:
+            self._commands[key] = commands
         else:
-            self._commands[key] = command
+            self._commands.pop(key, None)
 
     def forget(self, key: Key) -> None:
         """The job is gone."""
         self.follow(key, None)
-        self.ask(key, None)
+        self.ask(key, ())
         self._documents.pop(key, None)
 
     async def run(self) -> None:
@@ -81,7 +81,8 @@ class CoordinatorLink:
         self, session: aiohttp.ClientSession, gate: asyncio.Semaphore, key: Key, target: Target
     ) -> None:
         async with gate:
-            await self._say(session, key, target)
+            for command in self._commands.get(key, ()):
+                await self._say(session, key, target, command)
             document = await self._fetch(session, key, target)
         if document is None or self._targets.get(key) != target:
             return
@@ -89,11 +90,10 @@ class CoordinatorLink:
             self._documents[key] = document
             self._changed(key)
 
-    async def _say(self, session: aiohttp.ClientSession, key: Key, target: Target) -> None:
+    async def _say(
+        self, session: aiohttp.ClientSession, key: Key, target: Target, command: Command
+    ) -> None:
         """A coordinator that does not answer is told again at the next look."""
-        command = self._commands.get(key)
-        if command is None:
-            return
         text = command.model_dump_json(by_alias=True)
         headers = _headers(target) | {"Content-Type": "application/json"}
         url = self._url(target, "commands")

@@ -54,6 +54,7 @@ class EventReason(StrEnum):
     RUNNING = "Running"
     POD_REPLACED = "PodReplaced"
     RESTARTED = "Restarted"
+    CHECKPOINT_SAVED = "CheckpointSaved"
     REFERENCE_RESET = "ReferenceReset"
     GUARD_PAUSED = "GuardPaused"
     GUARD_ROLLED_BACK = "GuardRolledBack"
@@ -83,6 +84,6 @@ class Plan:
     actions: tuple[Action, ...] = ()
     status: ProRLJobStatus
     events: tuple[PlannedEvent, ...] = ()
-    command: Command | None = None
-    """What the coordinator is asked; again at every look, for it is idempotent by id."""
+    commands: tuple[Command, ...] = ()
+    """What the coordinator is asked; again at every look, for they are idempotent by id."""
     requeue_after_s: float | None = None

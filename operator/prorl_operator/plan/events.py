@@ -14,6 +14,7 @@ def transition_events(before: ProRLJobStatus | None, after: ProRLJobStatus) -> l
     events = [
         _phase_event(old, after),
         _resumed_event(old, after),
+        _saved_event(old, after),
         _reset_event(old, after),
         _guard_event(old, after),
         _blocked_event(old, after),
@@ -55,6 +56,22 @@ def _resumed_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | N
         return None
     return PlannedEvent(
         reason=EventReason.RESUMED, note=after.message, identity=after.last_transition_time
+    )
+
+
+def _saved_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    """Of a checkpoint that was asked for; the others are too many."""
+    before = old.checkpoint.observed_token if old.checkpoint else None
+    saved = new.checkpoint
+    if saved is None or saved.observed_token in (None, before):
+        return None
+    return PlannedEvent(
+        reason=EventReason.CHECKPOINT_SAVED,
+        note=(
+            f"The checkpoint that {saved.observed_token} asked for is durable: step "
+            f"{saved.last_step} at {saved.uri}."
+        ),
+        identity=str(saved.observed_token),
     )
 
 

@@ -17,6 +17,7 @@ from prorl_operator.plan.events import transition_events
 from prorl_operator.plan.failure import JobFailure
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.pods import PodPlan, deletions, plan_pods
+from prorl_operator.plan.requests import open_requests
 from prorl_operator.plan.situation import INVALID_SPEC, Situation, classify
 from prorl_operator.plan.status import derive_status
 from prorl_operator.plan.suspend import plan_suspension
@@ -35,7 +36,7 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
             actions=going.actions,
             status=status,
             events=tuple(transition_events(observed.stored, status)),
-            command=going.command,
+            commands=going.commands,
             requeue_after_s=going.requeue_after_s,
         )
     pods = _pods_of(situation, observed, now)
@@ -44,6 +45,7 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
         actions=(*objects, *pods.actions),
         status=status,
         events=(*pods.events, *transition_events(observed.stored, status)),
+        commands=open_requests(observed, status) if situation is Situation.ACTIVE else (),
         requeue_after_s=_earliest(
             pods.requeue_after_s, _problem_retry_s(observed), _stuck_check_s(observed, now)
         ),

@@ -15,6 +15,7 @@ from prorl_operator.plan.conditions import Verdict
 from prorl_operator.plan.failure import describe_end, find_job_failure, waiting_failures
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training, timestamp
+from prorl_operator.plan.requests import with_observed_tokens
 from prorl_operator.plan.situation import Situation
 from prorl_operator.plan.suspend import began_at
 
@@ -25,7 +26,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         assert observed.stored is not None
         generation = observed.job.metadata.generation
         return observed.stored.model_copy(update={"observed_generation": generation})
-    training = derive_training(observed, now)
+    training = with_observed_tokens(derive_training(observed, now), observed)
     phase = derive_phase(observed, situation, training)
     ended = phase in (Phase.SUCCEEDED, Phase.FAILED)
     roles = derive_roles(observed, none_wanted=ended or phase is Phase.SUSPENDED)

@@ -16,7 +16,7 @@ class SuspensionPlan:
     """Part of a plan."""
 
     actions: tuple[Action, ...] = ()
-    command: Command | None = None
+    commands: tuple[Command, ...] = ()
     requeue_after_s: float | None = None
 
 
@@ -34,7 +34,7 @@ def plan_suspension(observed: Observed, now: datetime) -> SuspensionPlan:
     pod = observed.coordinator
     if pod is not None and pod.phase == "Running" and left_s > 0:
         command = Command(id=f"suspend-{since}", kind=CommandKind.STOP)
-        return SuspensionPlan(command=command, requeue_after_s=max(1.0, left_s))
+        return SuspensionPlan(commands=(command,), requeue_after_s=max(1.0, left_s))
     others = [one for one in observed.pods if one.slot != COORDINATOR]
     has_last_word = pod is not None and pod.ended
     return SuspensionPlan(actions=deletions(others if others and has_last_word else observed.pods))

@@ -12,7 +12,8 @@ from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
 from prorl_api.rules import IMMUTABLE
 from prorl_api.spec_algorithm import Estimator, KlEstimator, Preset
-from prorl_api.spec_reset import ResetOptimizer
+from prorl_api.spec_lifecycle import CheckpointSpec
+from prorl_api.spec_reset import ReferenceResetSpec, ResetOptimizer
 from prorl_api.spec_roles import RolloutSpec
 from prorl_api.wire import JobDocument
 from pydantic.alias_generators import to_camel
@@ -116,16 +117,28 @@ def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
     assert spec_hash(Later.model_validate(body | {"added": 8})) != spec_hash(spec_of())
 
 
-MUTABLE = {"suspend", "guard", "runPolicy", "export", "tracking", "rollout.replicas"}
+MUTABLE = {"suspend", "guard", "runPolicy", "export", "tracking", "rollout.replicas"} | {
+    "checkpoint.requestToken", "referenceReset.requestToken",
+}  # fmt: skip
+SPLIT = {"rollout": RolloutSpec, "checkpoint": CheckpointSpec, "referenceReset": ReferenceResetSpec}
+"""Blocks of which one field may change."""
 
 
 def test_what_may_not_change_and_what_is_no_part_of_the_hash_are_all_there_is() -> None:
     """A field in neither could be changed on a live job, which then refuses its checkpoints."""
     names = {to_camel(name) for name in ProRLJobSpec.model_fields}
-    names |= {f"rollout.{to_camel(name)}" for name in RolloutSpec.model_fields}
+    for block, model in SPLIT.items():
+        names |= {f"{block}.{to_camel(name)}" for name in model.model_fields}
     fixed = {path.removeprefix("spec.") for path in IMMUTABLE}
-    assert fixed | MUTABLE | {"rollout", "image"} == names
+    assert fixed | MUTABLE | set(SPLIT) == names
     assert not fixed & MUTABLE
+
+
+def test_a_request_token_is_no_part_of_what_a_job_is() -> None:
+    asked = parse_job(
+        manifest(checkpoint={"requestToken": "a"}, referenceReset={"requestToken": "b"})
+    )
+    assert spec_hash(asked.spec) == spec_hash(spec_of())
 
 
 SHAPELESS = st.recursive(

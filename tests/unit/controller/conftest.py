@@ -151,8 +151,8 @@ class Link:
     def follow(self, key: Key, target: Target | None) -> None:
         self.target = target
 
-    def ask(self, key: Key, command: Command | None) -> None:
-        self.command = command
+    def ask(self, key: Key, commands: tuple[Command, ...]) -> None:
+        self.commands = commands
 
     def forget(self, key: Key) -> None:
         self.forgotten.append(key)

@@ -167,9 +167,9 @@ async def test_an_answer_that_comes_after_the_job_is_forgotten_is_dropped() -> N
 async def test_a_command_is_repeated_until_it_is_taken_back_whatever_the_answer() -> None:
     coordinator, command = ScriptedCoordinator(GOOD), Command(id="c", kind=CommandKind.STOP)
     async with looking_at(coordinator) as (link, changes):
-        link.ask(KEY, command)
+        link.ask(KEY, (command,))
         await coordinator.was_asked(4)
-        link.ask(KEY, None)
+        link.ask(KEY, ())
         await coordinator.was_asked(coordinator.looks + 2)
         said = len(coordinator.commands)
         await coordinator.was_asked(coordinator.looks + 3)

@@ -84,8 +84,7 @@ def reasons(plan: Plan) -> list[str]:
 def test_a_running_coordinator_is_asked_to_save_while_everything_stays() -> None:
     plan = make_plan(with_suspend(make_converged()), NOW)
     assert plan.actions == ()
-    assert plan.command is not None
-    assert plan.command.kind is CommandKind.STOP
+    assert [command.kind for command in plan.commands] == [CommandKind.STOP]
     assert plan.status.phase is Phase.SUSPENDING
     assert plan.status.suspending_since == text(NOW)
     assert reasons(plan) == ["Suspending"]
@@ -96,7 +95,7 @@ def test_the_same_question_is_asked_until_the_coordinator_has_ended() -> None:
     first = with_suspend(make_converged())
     second = carry_out(first, make_plan(first, NOW))
     later = NOW + timedelta(seconds=40)
-    asked = [make_plan(first, NOW).command, make_plan(second, later).command]
+    asked = [make_plan(first, NOW).commands, make_plan(second, later).commands]
     assert asked[0] == asked[1]
     assert make_plan(second, later).requeue_after_s == 20
 
@@ -105,7 +104,7 @@ def test_the_coordinator_goes_when_all_others_have_gone() -> None:
     observed = with_suspend(trained(STOPPED))
     plan = make_plan(observed, NOW)
     assert deleted(plan) == {"q-rollout-0-1", "q-trainer-0-1", "q-verifier-0-1"}
-    assert plan.command is None
+    assert plan.commands == ()
     observed = carry_out(observed, plan)
     assert deleted(make_plan(observed, NOW)) == set(), "they are still leaving"
     assert deleted(make_plan(with_pods_gone(observed), NOW)) == {STOPPED.name}
@@ -129,14 +128,14 @@ def test_a_coordinator_that_does_not_end_is_not_waited_for_longer_than_the_grace
     assert make_plan(observed, NOW + timedelta(seconds=29)).actions == ()
     late = make_plan(observed, NOW + timedelta(seconds=30))
     assert deleted(late) == {pod.name for pod in observed.pods}
-    assert late.command is None
+    assert late.commands == ()
 
 
 def test_a_coordinator_that_has_never_run_has_nothing_to_save() -> None:
     pod = make_pod_view(COORDINATOR, phase="Pending", ready=False, started_at=None)
     plan = make_plan(with_suspend(trained(pod)), NOW)
     assert pod.name in deleted(plan)
-    assert plan.command is None
+    assert plan.commands == ()
 
 
 def test_one_that_is_told_to_go_meanwhile_may_finish_its_save() -> None:

@@ -162,7 +162,9 @@ class Run:
         return Verdict(score=float(sample % 2))
 
     async def save(self, state: RunState) -> None:
-        await self.store.commit(state, self.learners.save, now=1.0)
+        manifest = await self.store.commit(state, self.learners.save, now=1.0)
+        self.recorder.checkpoint(manifest, state, "", seconds=0.0)
+        self.control.durable(state)
 
     async def at_safe_point(self, _: RunState) -> None:
         if self.control.stop_requested:
@@ -195,6 +197,7 @@ class Run:
                 status=self.status,
                 at_safe_point=self.at_safe_point,
             ),
+            reset_requests=lambda: self.control.reset_requests,
             shards_of=partial(actions.shards_of, store=self.store),
             at_safe_point=self.at_safe_point,
             finished=lambda _: None,
@@ -380,3 +383,128 @@ async def test_a_stall_resets_in_the_step_that_shows_it(tmp_path: Path) -> None:
     await run.train()
     resets = [(r["step"], r["values"]["reason"]) for r in run.records("reset")]
     assert resets == [(3, "Stall"), (5, "Stall"), (7, "Stall")]
+
+
+def ask(run: Run, command_id: str, kind: CommandKind = CommandKind.RESET_REFERENCE) -> CommandState:
+    return run.control.command(Command(id=command_id, kind=kind)).state
+
+
+async def test_a_reset_that_is_asked_for_is_made_once_and_done_when_it_is_durable(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, [0.1, 0.2, 0.3], every=100, referenceReset={"everySteps": 6})
+    told: list[tuple[CommandState, int]] = []
+    save = run.save
+
+    async def save_and_look(state: RunState) -> None:
+        told.append((ask(run, "a"), run.status.document().reference.version))
+        await save(state)
+        told.append((ask(run, "a"), run.status.document().reference.version))
+
+    run.save = save_and_look  # type: ignore[method-assign]
+    assert ask(run, "a") is CommandState.ACCEPTED
+    state = await run.train()
+    assert [(r["step"], r["values"]["reason"]) for r in run.records("reset")] == [
+        (1, "Requested"), (7, "Interval"),
+    ]  # fmt: skip
+    assert told[:2] == [(CommandState.ACCEPTED, 0), (CommandState.DONE, 1)]
+    assert run.steps_on_disk() == [7, 8]
+    assert run.learners.references[0] == ([0.1], False)
+    assert state.reference.log[0].requests == ["a"]
+    assert run.control.results[0].message == "The reference is version 1, reset after step 1."
+
+
+async def test_requests_of_one_moment_are_answered_by_one_reset(tmp_path: Path) -> None:
+    run = Run(tmp_path, [0.1])
+    ask(run, "a"), ask(run, "b")
+    state = await run.train()
+    assert [(entry.step, entry.requests) for entry in state.reference.log] == [(1, ["a", "b"])]
+    assert [result.state for result in run.control.results] == [CommandState.DONE] * 2
+
+
+async def test_a_coordinator_that_dies_before_it_could_tell_does_not_reset_again(
+    tmp_path: Path,
+) -> None:
+    """The operator, which has heard nothing, asks its successor again, at any moment."""
+    first = Run(tmp_path, [0.1], algorithm={"steps": 3})
+    ask(first, "a")
+    await first.train()
+    for early in (True, False):
+        again = Run(tmp_path, [0.2], every=100)
+        checkpoint = again.store.load(Resume.LATEST)
+        assert checkpoint is not None
+        if early:
+            ask(again, "a")
+        again.control.durable(checkpoint.state)
+        assert ask(again, "a") is CommandState.DONE
+        state = await again.train(checkpoint.state)
+        assert (state.reference.version, again.learners.references) == (1, [])
+
+
+async def test_a_reset_that_was_lost_with_its_checkpoint_is_made_by_the_next_coordinator(
+    tmp_path: Path,
+) -> None:
+    first = Run(tmp_path, [0.1])
+    ask(first, "a")
+
+    async def die(_: RunState) -> None:
+        raise TrainingError("killed")
+
+    first.save = die  # type: ignore[method-assign]
+    with pytest.raises(TrainingError, match="killed"):
+        await first.train()
+    assert len(first.learners.references) == 1
+    assert first.status.document().reference.version == 0, "nothing of it is durable"
+    again = Run(tmp_path, [0.2])
+    ask(again, "a")
+    assert (await again.train()).reference.version == 1
+
+
+@pytest.mark.parametrize("every", [1, 3])
+async def test_a_resume_never_moves_the_reference(tmp_path: Path, every: int) -> None:
+    """Wherever a run is interrupted, its reference is the policy of the step that it would be."""
+    made_of: dict[str, Any] = {
+        "every": every, "referenceReset": {"everySteps": 2}, "algorithm": {"steps": 5},
+    }  # fmt: skip
+    whole = Run(tmp_path / "whole", [0.1], **made_of)
+    log = (await whole.train()).reference.log
+    for stop in range(1, 5):
+        part = Run(tmp_path / str(stop), [0.1], **made_of)
+        part.at_safe_point = partial(_stop_at, stop)  # type: ignore[method-assign]
+        with pytest.raises(TrainingError, match="stopped"):
+            await part.train()
+        rest = Run(tmp_path / str(stop), [0.1], **made_of)
+        checkpoint = rest.store.load(Resume.LATEST)
+        if checkpoint is not None:
+            await rest.learners.load(checkpoint.shards)
+        state = await rest.train(checkpoint.state if checkpoint else None)
+        assert state.reference.log == log
+        made = part.learners.references + rest.learners.references
+        assert [one for i, one in enumerate(made) if one not in made[:i]] == (
+            whole.learners.references
+        )
+
+
+async def _stop_at(step: int, state: RunState) -> None:
+    if state.step == step:
+        raise TrainingError("stopped")
+
+
+async def test_a_checkpoint_that_is_asked_for_in_a_pause_is_there_already(tmp_path: Path) -> None:
+    run = Run(tmp_path, [HIGH], guard={"klAbove": 1, "consecutive": 1, "action": "Pause"})
+    training = asyncio.create_task(run.train())
+    while run.status.document().stage is not Stage.PAUSED:
+        await asyncio.sleep(0)
+    ask(run, "reset")
+    ask(run, "save", CommandKind.CHECKPOINT)
+    while run.control.save_requested:
+        run.control.saved(1)
+        await asyncio.sleep(0)
+    assert run.learners.references == [], "a paused run holds it"
+    ask(run, "on", CommandKind.RESUME)
+    while ask(run, "reset") is CommandState.ACCEPTED:
+        await asyncio.sleep(0)
+    run.control.stop()
+    with pytest.raises(TrainingError, match="stopped"):
+        await training
+    assert run.learners.references == [([HIGH, HIGH], False)]

@@ -175,7 +175,7 @@ def test_both_histories_start_anew_at_a_reset_and_the_log_says_what_it_was() -> 
     assert [e.model_dump() for e in state.reference.log] == [
         {
             "step": 300, "reason": KL_SPIKE, "values": {"kl": 0.9}, "ref_version": 1,
-            "source_step": 300,
+            "source_step": 300, "requests": [],
         }
     ]  # fmt: skip
     kept = after_reset(make_spec(), state, Decision(reason=STALL, values={}), source_step=300)

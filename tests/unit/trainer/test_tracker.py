@@ -27,6 +27,16 @@ def test_steps_that_a_crash_has_left_behind_are_hidden_in_tensorboard(tmp_path: 
     assert [(line["attempt"], line["step"]) for line in lines] == [(1, 1), (1, 2), (1, 3), (2, 2)]
 
 
+def test_a_reset_is_marked_in_tensorboard_with_its_reason(tmp_path: Path) -> None:
+    tracker = Tracker(tmp_path, attempt=1, step=0)
+    tracker.record("reset", 4, {"reference_version": 2, "reason": "Requested"}, now=1.0)
+    tracker.close()
+    assert scalars(tmp_path, "reset/reference_version") == [(4, 2.0)]
+    accumulator = EventAccumulator(str(tmp_path / "tensorboard")).Reload()
+    (mark,) = accumulator.Tensors("reset/reason/text_summary")
+    assert (mark.step, mark.tensor_proto.string_val[0]) == (4, b"Requested")
+
+
 def test_a_line_that_a_crash_has_cut_does_not_spoil_the_next(tmp_path: Path) -> None:
     (tmp_path / "metrics.jsonl").write_text('{"kind": "st')
     tracker = Tracker(tmp_path, attempt=2, step=0)

@@ -10,6 +10,8 @@ INTERVAL = "Interval"
 """Reason of a reset that was due by referenceReset.everySteps."""
 KL_SPIKE = "KlSpike"
 STALL = "Stall"
+REQUESTED = "Requested"
+"""Reason of a reset that somebody has asked for."""
 
 KL_FLOOR = 1e-6
 """Nats per token; a median below is rounding, and no multiple of it means anything."""

@@ -23,6 +23,8 @@ class ResetEntry(ApiModel):
     """Version of the reference that it made."""
     source_step: int | None = None
     """The policy after this many steps became the reference."""
+    requests: list[str] = []
+    """IDs of the commands that it has done."""
 
 
 class ReferenceState(ApiModel):
@@ -34,6 +36,11 @@ class ReferenceState(ApiModel):
     cleared_step: int | None = None
     """The last reset that cleared the optimizer."""
     log: list[ResetEntry] = []
+
+    @property
+    def done_requests(self) -> dict[str, ResetEntry]:
+        """Command ID -> the reset that was its answer."""
+        return {request: entry for entry in self.log for request in entry.requests}
 
 
 class GuardState(ApiModel):

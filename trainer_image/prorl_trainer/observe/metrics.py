@@ -118,6 +118,10 @@ class Metrics:
             rule: Gauge(f"prorl_{name}", text, [label], registry=self.registry)
             for rule, (name, label, text) in LABELLED.items()
         }
+        self._resets = Counter(
+            "prorl_reference_resets", "Resets of the reference, by their reason.", ["reason"],
+            registry=self.registry,
+        )  # fmt: skip
         self._health = Gauge(
             "prorl_health_value", "Value of a health signal.", ["signal"], registry=self.registry
         )
@@ -151,6 +155,10 @@ class Metrics:
             text = GAUGES[name]
             self._gauges[name] = Gauge(f"prorl_{name}", text, registry=self.registry)
         return self._gauges[name]
+
+    def count_reset(self, reason: str) -> None:
+        """The reference was reset."""
+        self._resets.labels(reason).inc()
 
     def count(self, name: str, amount: float = 1) -> None:
         """Adds to a counter."""

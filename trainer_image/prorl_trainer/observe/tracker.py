@@ -9,7 +9,7 @@ from typing import Literal
 from prorl_api.wire import MetricsRecord
 from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
-from tensorboardX.summary import scalar
+from tensorboardX.summary import scalar, text
 
 from prorl_trainer.errors import StorageError, one_line
 
@@ -38,7 +38,7 @@ class Tracker:
             ) from error
 
     def record(self, kind: Kind, step: int, values: Values, now: float) -> None:
-        """Appends a record; numbers also go to TensorBoard under kind/name."""
+        """Appends a record; numbers and texts also go to TensorBoard under kind/name."""
         record = MetricsRecord(
             kind=kind, step=step, attempt=self._attempt, time=now, values=dict(values)
         )
@@ -46,8 +46,9 @@ class Tracker:
             self._file.write(json.dumps(record.model_dump(), sort_keys=True) + "\n")
             self._file.flush()
             for name, value in values.items():
-                if isinstance(value, int | float):
-                    summary = scalar(f"{kind}/{name}", value)
+                if value is not None:
+                    summarise = text if isinstance(value, str) else scalar
+                    summary = summarise(f"{kind}/{name}", value)
                     self._events.write_event(Event(step=step, wall_time=now, summary=summary))
             self._events.flush()
         except OSError as error:
