@@ -4,6 +4,7 @@ import click
 
 from prorl_cli.checkpoints import checkpoints
 from prorl_cli.cluster.change import resume, scale, suspend
+from prorl_cli.cluster.request import checkpoint, reset_reference
 from prorl_cli.cluster.show import events, list_jobs, logs, status
 from prorl_cli.cluster.wait import wait
 from prorl_cli.export import export
@@ -20,7 +21,9 @@ def main() -> None:
 
 for command in (validate, run, plan, export, checkpoints):
     main.add_command(command)
-for command in (list_jobs, status, events, logs, wait, suspend, resume, scale):
+for command in (list_jobs, status, events, logs, wait):
+    main.add_command(command)
+for command in (suspend, resume, scale, checkpoint, reset_reference):
     main.add_command(command)
 
 if __name__ == "__main__":

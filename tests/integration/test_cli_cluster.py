@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from cluster.control_plane import ControlPlane
-from controller_cluster import JOBS, Api, Namespace
+from controller_cluster import JOBS, Api, Namespace, until
 from prorl_cli.main import main
 
 Prorl = Callable[..., Result]
@@ -112,6 +112,55 @@ def test_the_exit_code_of_wait_is_the_outcome(
 def test_waiting_ends(prorl: Prorl, space: Namespace) -> None:
     space.create_job()
     assert prorl("wait", "q", "--timeout", "1").exit_code == 124
+
+
+ECHOES = {
+    "checkpoint": ("checkpoint", "checkpoint", "the checkpoint of step 5 is durable at pvc://c/q"),
+    "reset-reference": (
+        "referenceReset", "reference", "the reference is version 3, reset after step 4 (Interval)",
+    ),
+}  # fmt: skip
+
+
+def echo(space: Namespace, command: str, before: str | None) -> None:
+    """As the operator does when what a new token asks for is durable."""
+    block, part, _ = ECHOES[command]
+
+    def asked() -> str | None:
+        return space.job()["spec"].get(block, {}).get("requestToken")
+
+    until("a new token", lambda: asked() != before)
+    set_status(space, **{part: STATUS[part] | {"observedToken": asked()}})
+
+
+@pytest.mark.parametrize("command", ECHOES)
+def test_a_request_is_followed_until_its_token_is_echoed(
+    prorl: Prorl, space: Namespace, command: str
+) -> None:
+    space.create_job()
+    set_status(space)
+    later = threading.Thread(target=echo, args=[space, command, None])
+    later.start()
+    done = prorl(command, "q", "--wait", "--timeout", "60")
+    later.join()
+    assert done.exit_code == 0, done.output
+    assert f"q: {ECHOES[command][2]}" in done.output
+    late = prorl(command, "q", "--wait", "--timeout", "1", "-o", "json")
+    assert (late.exit_code, json.loads(late.stdout)["done"]) == (124, False)
+
+
+def test_nothing_is_asked_of_a_job_that_has_ended(prorl: Prorl, space: Namespace) -> None:
+    space.create_job()
+    set_status(space, phase="Failed")
+    refused = prorl("checkpoint", "q")
+    assert (refused.exit_code, "q has failed" in refused.output) == (1, True)
+    assert "requestToken" not in space.job()["spec"]["checkpoint"]
+    set_status(space)
+    later = threading.Timer(0.5, set_status, [space], {"phase": "Succeeded"})
+    later.start()
+    ended = prorl("reset-reference", "q", "--wait", "--timeout", "60")
+    later.join()
+    assert (ended.exit_code, "has succeeded first" in ended.output) == (1, True)
 
 
 def test_a_pod_that_is_not_there_is_named(prorl: Prorl, space: Namespace) -> None:

@@ -357,6 +357,47 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
         until("its Events", lambda: space.event_reasons() >= reasons)
 
 
+def test_request_tokens_are_sent_until_done_and_never_again(
+    kubeconfig: Path, space: Namespace
+) -> None:
+    path = f"{JOBS.format(space.name)}/q"
+    coordinator = Coordinator(space.create_job()["metadata"]["uid"])
+    coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
+    with serving(coordinator) as port:
+        flags = ("--no-leader-election", f"--coordinator-port={port}")
+        with running_operator(kubeconfig, *flags):
+            start_all(space, ip=COORDINATOR_IP)
+            until("Running", lambda: space.status().get("phase") == "Running")
+            asked = {"checkpoint": {"requestToken": "a"}, "referenceReset": {"requestToken": "b"}}
+            space.api.merge(path, {"spec": asked})
+            both = {"Checkpoint", "ResetReference"}
+            until("both are asked for", lambda: coordinator.commands == both)
+            assert "observedToken" not in space.status()["reference"]
+            done = [{"id": id, "state": "Done", "step": 4} for id in ("Checkpoint-a", RESET_ID)]
+            coordinator.document |= {"commands": done} | SAVED
+            until("the echo", lambda: "observedToken" in space.status().get("checkpoint", {}))
+            assert space.status()["checkpoint"]["observedToken"] == "a"
+            assert space.status()["reference"]["observedToken"] == "b"
+            until("Events", lambda: {"CheckpointSaved", "ReferenceReset"} <= space.event_reasons())
+        coordinator.commands.clear()
+        coordinator.document["commands"] = []
+        with running_operator(kubeconfig, *flags):
+            space.api.merge(path, {"spec": {"checkpoint": {"requestToken": "c"}}})
+            until("the new one is asked for", lambda: coordinator.commands)
+            coordinator.document["commands"] = [{"id": "Checkpoint-c", "state": "Done", "step": 4}]
+            until("the echo", lambda: space.status()["checkpoint"]["observedToken"] == "c")
+            assert coordinator.commands == {"Checkpoint"}
+
+
+RESET_ID = "ResetReference-b"
+SAVED: dict[str, Any] = {
+    "checkpoint": {
+        "lastStep": 4, "lastTime": "2026-01-01T00:00:00Z", "uri": "pvc://c/q", "sizeBytes": 9,
+    },
+    "reference": {"version": 1, "lastResetStep": 4, "lastReason": "Requested"},
+}  # fmt: skip
+
+
 def test_scaling_rollout_makes_and_deletes_the_highest_index(
     operator: Operator, space: Namespace
 ) -> None:
