@@ -136,8 +136,7 @@ class Session:
         self._joined = True
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
-        loaded = await actions.load_last(desk.store, learners, status)
-        if loaded is not None:
+        if (loaded := await actions.load_last(desk.store, learners, status)) is not None:
             desk.control.durable(loaded)
         self.state = loaded or first
         await desk.journal.open(self.state)

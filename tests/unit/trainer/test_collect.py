@@ -163,6 +163,7 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         save=unplanned,
         roll_back=unplanned,
         wait_for_resume=unplanned,
+        reset_requests=list,
         shards_of=unplanned,
         at_safe_point=unplanned,
         finished=lambda _: None,
