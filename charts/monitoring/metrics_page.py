@@ -1,8 +1,9 @@
 """docs/metrics.md: every exported metric, from the registries."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from monitoring.exported import Component, Exported
+from monitoring.uses import NOT_SHOWN
 
 INTRO = """# Metrics
 
@@ -24,20 +25,22 @@ bounds of `prorl_health_level` are in [health.md](health.md).""",
 Port `http` of a job's verifier pods, with the same labels added. All pods of a job judge the same,
 so queries sum over them.""",
 }
-HEAD = "| metric | type | labels | unit | meaning |\n|---|---|---|---|---|\n"
+HEAD = "| metric | type | labels | unit | meaning | used by |\n|---|---|---|---|---|---|\n"
 
 
-def metrics_page(metrics: Sequence[Exported]) -> str:
-    """The whole page."""
+def metrics_page(metrics: Sequence[Exported], used: Mapping[str, Sequence[str]]) -> str:
+    """The whole page; `used` says by name which dashboards and alerts ask for it."""
     parts = [INTRO]
     for component in Component:
-        rows = [_row(one) for one in metrics if one.component is component]
+        rows = [_row(one, used) for one in metrics if one.component is component]
         title = component.value.capitalize()
         parts.append(f"## {title}\n\n{ABOUT[component]}\n\n{HEAD}" + "\n".join(rows) + "\n")
     return "\n".join(parts)
 
 
-def _row(one: Exported) -> str:
+def _row(one: Exported, used: Mapping[str, Sequence[str]]) -> str:
     labels = ", ".join(f"`{label}`" for label in one.labels)
     meaning = one.text.replace("|", "\\|")
-    return f"| `{one.name}` | {one.kind} | {labels} | {one.unit} | {meaning} |"
+    users = sorted({user for name in one.names for user in used.get(name, ())})
+    shown = ", ".join(users) or f"nobody: {NOT_SHOWN[one.name]}"
+    return f"| `{one.name}` | {one.kind} | {labels} | {one.unit} | {meaning} | {shown} |"

@@ -9,8 +9,8 @@ import yaml
 RULES = Path(__file__).parents[1] / "prorl-operator" / "rules"
 RUNBOOKS = "RUNBOOKS/"
 """What the chart replaces by the value prometheusRule.runbookUrl."""
-_STRING = re.compile(r'"[^"]*"')
-_METRIC = re.compile(r"\b((?:prorl|process|vllm|ray|DCGM)[A-Za-z0-9_:]*)(?![\w:(])")
+_LABELS = re.compile(r"\{[^}]*\}|\b(?:by|on|without|ignoring) \([^)]*\)")
+_METRIC = re.compile(r"\b(?:prorl|process|vllm|ray|DCGM)_\w+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,6 @@ def load_alerts() -> list[Alert]:
     ]
 
 
-def metrics_in(query: str) -> set[str]:
-    """Names of metrics in a query; the label `prorl_job` is none."""
-    return set(_METRIC.findall(_STRING.sub('""', query))) - {"prorl_job"}
+def mentions(query: str) -> list[str]:
+    """Names of metrics, as often as the query has them; the label `prorl_job` is none."""
+    return [name for name in _METRIC.findall(_LABELS.sub("", query)) if name != "prorl_job"]

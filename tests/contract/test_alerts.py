@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from monitoring.exported import exported
-from monitoring.rules import RUNBOOKS, Alert, load_alerts, metrics_in
+from monitoring.rules import RUNBOOKS, Alert, load_alerts, mentions
 from prorl_api.crd import build_schema
 from prorl_cli.main import main as cli
 from prorl_trainer.algo.signals import BOUNDS
@@ -29,7 +29,7 @@ def test_an_alert_is_complete(alert: Alert) -> None:
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_the_metrics_of_an_alert_are_exported(alert: Alert) -> None:
-    used = metrics_in(alert.expr)
+    used = set(mentions(alert.expr))
     assert used, alert.expr
     assert used <= NAMES
 

@@ -1,15 +1,12 @@
-"""Names of metrics by the rules of Prometheus, and the page that lists them."""
+"""Names of metrics by the rules of Prometheus, and what reads the registries."""
 
 import re
-from pathlib import Path
 
 import pytest
 from monitoring.exported import Exported, exported
-from monitoring.metrics_page import metrics_page
 from prorl_trainer.algo.signals import BOUNDS
 from prorl_trainer.observe.metrics import LABELLED
 
-ROOT = Path(__file__).parents[2]
 METRICS = exported()
 BOUNDED_LABELS = {
     "namespace", "prorl_job",  # one job each
@@ -49,7 +46,3 @@ def test_the_registries_are_read_whole() -> None:
 
 def test_no_name_of_a_signal_is_taken_for_a_phase() -> None:
     assert not [bound.signal for bound in BOUNDS if bound.signal.endswith("_seconds")]
-
-
-def test_the_page_is_current() -> None:
-    assert (ROOT / "docs" / "metrics.md").read_text() == metrics_page(METRICS)

@@ -46,7 +46,12 @@ def test_without_its_definitions_the_install_stops_and_says_what_is_missing(sett
 
 @pytest.mark.parametrize(
     "setting",
-    ["serviceMonitor.every=1s", "podMonitor.interval=often", "prometheusRule.runbookUrl=here"],
+    [
+        "serviceMonitor.every=1s",
+        "podMonitor.interval=often",
+        "prometheusRule.runbookUrl=here",
+        "dashboards.enabled=1",
+    ],
 )
 def test_a_value_that_is_unknown_or_malformed_is_refused(setting: str) -> None:
     done = _helm(setting)
@@ -67,6 +72,17 @@ def test_objects_carry_the_labels_by_which_a_prometheus_picks_them() -> None:
     made = _monitoring(*ALL, *labels)
     assert {one["kind"] for one in made} == {"ServiceMonitor", "PodMonitor", "PrometheusRule"}
     assert all(one["metadata"]["labels"]["release"] == "kps" for one in made)
+
+
+def test_a_dashboard_is_a_config_map_that_the_sidecar_finds_unchanged() -> None:
+    setting = ("dashboards.enabled=true", "dashboards.annotations.grafana_folder=ProRL")
+    found = [one for one in _rendered(*setting) if one["kind"] == "ConfigMap"]
+    files = {path.name: path.read_text() for path in (CHART / "dashboards").glob("*.json")}
+    assert {name: text for one in found for name, text in one["data"].items()} == files
+    for one in found:
+        assert one["metadata"]["labels"]["grafana_dashboard"] == "1"
+        assert one["metadata"]["annotations"] == {"grafana_folder": "ProRL"}
+    assert not [one for one in _rendered() if one["kind"] == "ConfigMap"]
 
 
 def test_pods_of_jobs_are_scraped_where_the_operator_watches() -> None:

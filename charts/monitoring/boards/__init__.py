@@ -1,0 +1,1 @@
+"""The dashboards, as data; build.py makes Grafana's JSON of them."""
