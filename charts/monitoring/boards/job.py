@@ -252,7 +252,7 @@ JOB_BOARD = Board(
         *MARKS,
         Mark(
             name="Checkpoints",
-            expr=f"changes(prorl_checkpoint_step{{{JOB}}}[2m]) > 0",
+            expr=f"changes(prorl_checkpoint_step{{{JOB}}}[$__rate_interval]) > 0",
             color="green",
             shown=False,
         ),

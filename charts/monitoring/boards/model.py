@@ -91,12 +91,12 @@ ONE_JOB = (
 MARKS = (
     Mark(
         name="Reference resets",
-        expr=f"changes(prorl_reference_version{{{JOB}}}[2m]) > 0",
+        expr=f"changes(prorl_reference_version{{{JOB}}}[$__rate_interval]) > 0",
         color="purple",
     ),
     Mark(
         name="Restarts and disruptions",
-        expr=f"changes(prorl_operator_job_restarts{{{JOB}}}[2m]) > 0",
+        expr=f"changes(prorl_operator_job_restarts{{{JOB}}}[$__rate_interval]) > 0",
         color="red",
     ),
 )

@@ -1,0 +1,136 @@
+"""A real run with everything that exports metrics about it: coordinator, verifier and operator."""
+
+import json
+import threading
+import urllib.request
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import psutil
+from cluster.control_plane import ControlPlane
+from controller_cluster import SYSTEM, Api, Namespace, running_operator, until
+from local_run import LocalRun
+from prometheus.server import Prometheus, Target
+
+SPACE, JOB = "team", "q"
+COORDINATOR_IP = "127.0.0.9"
+"""Where the coordinator's pod is said to be; the other pods are at 127.0.0.1."""
+START_TIMEOUT_S = 900.0
+ROOT = Path(__file__).parents[3]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Watched:
+    """Prometheus scrapes all of it while it lasts."""
+
+    run: LocalRun
+    prometheus: Prometheus
+
+
+@contextmanager
+def watched(directory: Path, cache: Path) -> Iterator[Watched]:
+    """The operator is the real one on a real API server; its job's pods are played, and the
+    coordinator that it asks is the run's."""
+    manifest = (Path(__file__).parent / "job.yaml").read_text()
+    run = LocalRun(directory=directory / "run", cache=cache, manifest=manifest)
+    for part in ("plane", "prometheus"):
+        (directory / part).mkdir()
+    with ExitStack() as stack:
+        plane = stack.enter_context(ControlPlane(directory=directory / "plane"))
+        space = _cluster(plane)
+        uid = space.create_job(JOB)["metadata"]["uid"]
+        prometheus = stack.enter_context(Prometheus(directory=directory / "prometheus"))
+        stack.callback(_end, run.start())
+        until("the coordinator listens", lambda: _url(run), START_TIMEOUT_S)
+        port = stack.enter_context(_as_the_pod(run, uid))
+        operator = stack.enter_context(
+            running_operator(plane.kubeconfig, f"--coordinator-port={port}")
+        )
+        _play_kubelet(space)
+        verifier = until("the verifier listens", lambda: _verifier_port(run), START_TIMEOUT_S)
+        prometheus.scrape(
+            [
+                Target(port=operator.port, labels={"namespace": SYSTEM, "pod": "prorl-operator"}),
+                _pod_target("coordinator", int(_url(run).rpartition(":")[2])),
+                _pod_target("verifier", verifier),
+            ]
+        )
+        yield Watched(run=run, prometheus=prometheus)
+
+
+def _cluster(plane: ControlPlane) -> Namespace:
+    api = Api(plane=plane)
+    api.apply((ROOT / "crds" / "prorl.dev_prorljobs.yaml").read_text())
+    for name in (SYSTEM, SPACE):
+        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
+        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
+        until("the default service account", lambda path=account: api.get(path))
+    return Namespace(api=api, name=SPACE)
+
+
+def _play_kubelet(space: Namespace) -> None:
+    until("four pods", lambda: len(space.names("pods")) == 4, 60)
+    for pod in space.names("pods"):
+        space.run_pod(pod, ip=COORDINATOR_IP if "coordinator" in pod else "127.0.0.1")
+
+
+def _pod_target(role: str, port: int) -> Target:
+    pod = f"{JOB}-{role}-0-1"
+    return Target(
+        port=port, labels={"namespace": SPACE, "prorl_job": JOB, "role": role, "pod": pod}
+    )
+
+
+def _url(run: LocalRun) -> str:
+    """Empty before the coordinator listens."""
+    path = run.directory / "endpoint.json"
+    return str(json.loads(path.read_text())["url"]) if path.exists() else ""
+
+
+def _verifier_port(run: LocalRun) -> int:
+    """0 before there is one."""
+    for process in run.family():
+        words = process.cmdline()
+        if "prorl_verifier" in words:
+            return int(words[words.index("--port") + 1])
+    return 0
+
+
+@contextmanager
+def _as_the_pod(run: LocalRun, uid: str) -> Iterator[int]:
+    """The run's status, as the coordinator of the cluster's job would tell it."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            url = _url(run) + self.path
+            token = (run.directory / "token").read_text().strip()
+            request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
+            with urllib.request.urlopen(request, timeout=5) as answer:
+                document = json.loads(answer.read()) | {"jobUid": uid}
+            body = json.dumps(document).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((COORDINATOR_IP, 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield server.server_address[1]
+    finally:
+        server.shutdown()
+
+
+def _end(run: LocalRun) -> None:
+    """However the watching ended."""
+    assert run.process is not None
+    if run.process.poll() is None:
+        run.process.terminate()
+    run.process.communicate(timeout=120)
+    psutil.wait_procs(run.family(), timeout=30)
