@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,20 @@ def prepare() -> None:
 
 def main(arguments: list[str], channel: socket.socket) -> None:
     """As the real ones."""
+    judged: list[str] = []
 
-    def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
-        if completion == "babble":
-            channel.sendall(b"[]\n")
-        return obey(completion, answer, meta)
+    def grader(answer: Any, meta: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
+        def grade(completion: str) -> tuple[float, str]:
+            if completion == "babble":
+                channel.sendall(b"[]\n")
+            if completion == "exhaust unless fresh" and judged:
+                raise MemoryError
+            judged.append(completion)
+            return obey(completion, answer, meta)
 
-    answer_items({"scripted": score}, channel)
+        return grade
+
+    answer_items({"scripted": grader}, channel)
 
 
 def obey(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:

@@ -7,12 +7,12 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import psutil
+from msgspec.structs import asdict
 from ports import free_port
 from prorl_verifier.canary import load
 

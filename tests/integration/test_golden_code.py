@@ -21,6 +21,7 @@ def test_every_golden_verdict_is_given() -> None:
         wrong = [
             (case["completion"], case["score"], verdict)
             for case in cases
-            if (verdict := scorer.score(case["completion"], case["answer"], {}))[0] != case["score"]
+            if (verdict := scorer.grader(case["answer"], {})(case["completion"]))[0]
+            != case["score"]
         ]
     assert wrong == []

@@ -39,7 +39,7 @@ def sandbox(request: pytest.FixtureRequest) -> Iterator[Sandbox]:
 def printed(sandbox: Sandbox, program: str, stdin: str = "") -> str:
     """The name of the exception with which the script ended, or `right` for an output of `yes`."""
     answer = {"tests": [{"input": stdin, "output": "yes"}]}
-    score, reason = CodeScorer(sandbox, 10.0).score(f"```python\n{program}\n```", answer, {})
+    score, reason = CodeScorer(sandbox, 10.0).grader(answer, {})(f"```python\n{program}\n```")
     return "right" if score == 1.0 else reason
 
 
@@ -120,8 +120,8 @@ def test_the_environment_is_empty_and_only_four_descriptors_are_open(sandbox: Sa
 
 
 def test_a_program_that_sleeps_is_stopped_when_its_time_is_up(sandbox: Sandbox) -> None:
-    assert CodeScorer(sandbox, 0.2).score(SLEEPS, ANSWER, {}) == (0.0, "took more than 0.2 s")
-    assert CodeScorer(sandbox, 5.0).score(RIGHT, ANSWER, {})[0] == 1.0
+    assert CodeScorer(sandbox, 0.2).grader(ANSWER, {})(SLEEPS) == (0.0, "took more than 0.2 s")
+    assert CodeScorer(sandbox, 5.0).grader(ANSWER, {})(RIGHT)[0] == 1.0
 
 
 def test_a_sandbox_whose_zygote_is_gone_says_so(sandbox: Sandbox) -> None:
@@ -130,7 +130,7 @@ def test_a_sandbox_whose_zygote_is_gone_says_so(sandbox: Sandbox) -> None:
             process.kill()
             process.wait()
     with pytest.raises(SandboxError):
-        CodeScorer(sandbox, 5.0).score(RIGHT, ANSWER, {})
+        CodeScorer(sandbox, 5.0).grader(ANSWER, {})(RIGHT)
 
 
 REFUSING = """

@@ -23,4 +23,4 @@ def main(arguments: list[str], channel: socket.socket) -> None:
     with Sandbox(level) as sandbox:
         check(sandbox, level)
         limit_self(memory_bytes, file_bytes=MAX_TEXT_BYTES)
-        answer_items({"code": CodeScorer(sandbox, float(limit_s)).score}, channel)
+        answer_items({"code": CodeScorer(sandbox, float(limit_s)).grader}, channel)

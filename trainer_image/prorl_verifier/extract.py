@@ -55,17 +55,6 @@ def logic_answer(completion: str) -> str:
     return text.strip() if tagged is None else tagged
 
 
-def math_answer(completion: str) -> str:
-    """The marked answer if there is one, else the whole text after thinking."""
-    marked = marked_answer(completion)
-    return after_thinking(completion).strip() if marked is None else marked
-
-
-def is_marked(completion: str) -> bool:
-    """True if the answer is boxed or tagged, so that it is known where it begins and ends."""
-    return marked_answer(completion) is not None
-
-
 def fenced_program(completion: str) -> str | None:
     """Content of the last closed fence (``` or ~~~) after thinking whose tag is Python's or absent;
     None without one. A fence ends with a line of at least as many of the same characters."""

@@ -6,8 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from prometheus_client import Gauge
-
+from prorl_verifier import groups
 from prorl_verifier.wire import Item, Verdict
 
 FIRST_PACE_S = 0.1
@@ -70,11 +69,10 @@ class Batch:
 
 
 class Waiting:
-    """Jobs that no worker has; `depth` counts them for all to see."""
+    """Jobs that no worker has."""
 
-    def __init__(self, depth: Gauge) -> None:
+    def __init__(self) -> None:
         self._jobs: deque[Job] = deque()
-        self._depth = depth
         self._arrival = asyncio.Event()
 
     def __len__(self) -> int:
@@ -83,22 +81,23 @@ class Waiting:
     def add(self, jobs: Iterable[Job]) -> None:
         """At the end."""
         for job in jobs:
-            self._count(job)
+            job.is_waiting = True
             self._jobs.append(job)
+        self._arrival.set()
 
     def put_back(self, jobs: Iterable[Job]) -> None:
         """At the front, in this order, but for those that wait already or are done."""
         for job in reversed([job for job in jobs if not job.is_waiting and not job.is_done]):
-            self._count(job)
+            job.is_waiting = True
             self._jobs.appendleft(job)
+        self._arrival.set()
 
     def take(self) -> Job | None:
-        """The first that is not done yet."""
+        """The first that is not done yet, and that no fresh worker is kept for."""
         while self._jobs:
             job = self._jobs.popleft()
             job.is_waiting = False
-            self._depth.dec()
-            if not job.is_done:
+            if not job.is_done and not job.crashes:
                 return job
         return None
 
@@ -108,11 +107,6 @@ class Waiting:
             self._arrival.clear()
             await self._arrival.wait()
 
-    def _count(self, job: Job) -> None:
-        job.is_waiting = True
-        self._depth.inc()
-        self._arrival.set()
-
 
 @dataclass(kw_only=True, slots=True)
 class Flight:
@@ -121,6 +115,11 @@ class Flight:
     It is sent about `ahead_s` seconds of work, and at least one item."""
 
     ahead_s: float
+    suspect: Job | None = None
+    """Judged before all others: another worker has failed over it, and a fresh one tells whether by
+    its fault."""
+    is_fresh: bool = True
+    """The worker has not judged anything yet."""
     jobs: deque[Job] = field(default_factory=deque)
     begin: float = 0.0
     """Since when the first is judged, of time.monotonic."""
@@ -131,36 +130,40 @@ class Flight:
     _pace_s: float = FIRST_PACE_S
 
     def load(self, waiting: Waiting, num_workers: int) -> bytes:
-        """Takes jobs, no more than this worker's share, when it has judged half of what it had; the
-        lines that ask for them."""
+        """Takes jobs, no more than this worker's share, when it has judged half of what it had;
+        what asks for their verdicts."""
         if self.is_stalled:
             return b""
-        most = min(MAX_AHEAD, max(1, int(self.ahead_s / self._pace_s)))
-        share = -(-len(waiting) // num_workers)
         if not self.jobs:
             self._start_clock()
-        lines: list[bytes] = []
+        most = min(MAX_AHEAD, max(1, int(self.ahead_s / self._pace_s)))
         room = most - len(self.jobs) if 2 * len(self.jobs) <= most else 0
-        while len(lines) < min(room, share) and self._num_bytes < MAX_AHEAD_BYTES:
+        boarded: list[tuple[Item, bytes]] = []
+        if self.suspect is not None and not self.suspect.is_done:
+            boarded.append(self._board(self.suspect))
+        self.suspect = None
+        share = -(-len(waiting) // num_workers)
+        while len(boarded) < min(room, share) and self._num_bytes < MAX_AHEAD_BYTES:
             job = waiting.take()
             if job is None:
                 break
-            lines.append(self._board(job))
-        return b"".join(lines)
+            boarded.append(self._board(job))
+        return groups.pack(boarded)
 
     def land(self, seconds: float) -> Job:
         """Takes the first off: it is judged. `seconds` is what that took."""
+        self.is_fresh = False
         self._pace_s += PACE_WEIGHT * (max(seconds, 1e-6) - self._pace_s)
         self._num_bytes -= self._sizes_bytes.popleft()
         self._start_clock()
         return self.jobs.popleft()
 
-    def _board(self, job: Job) -> bytes:
-        line = job.item.line()
+    def _board(self, job: Job) -> tuple[Item, bytes]:
+        text = groups.packed(job.item.completion)
         self.jobs.append(job)
-        self._sizes_bytes.append(len(line))
-        self._num_bytes += len(line)
-        return line
+        self._sizes_bytes.append(len(text))
+        self._num_bytes += len(text)
+        return job.item, text
 
     def _start_clock(self) -> None:
         self.begin, self.is_stalled = time.monotonic(), False

@@ -1,5 +1,8 @@
 """The service's Prometheus metrics."""
 
+from collections.abc import Callable
+from functools import cache
+
 from prometheus_client import (
     CollectorRegistry,
     Counter,
@@ -31,9 +34,14 @@ class Metrics:
             "prorl_verifier_verify_seconds", "Time of a worker for one item.", ["verifier"],
             registry=self.registry, buckets=BUCKETS,
         )  # fmt: skip
-        self.queue = Gauge(
+        # Looking labels up costs more than to count.
+        self._verdicts_of = cache(self._verdicts.labels)
+        self._seconds_of = cache(self._seconds.labels)
+        self._queues: list[Callable[[], int]] = []
+        queue = Gauge(
             "prorl_verifier_queue_depth", "Items that wait for a worker.", registry=self.registry
         )
+        queue.set_function(lambda: sum(depth() for depth in self._queues))
         self.restarts = Counter(
             "prorl_verifier_worker_restarts", "Workers replaced.", registry=self.registry
         )
@@ -73,8 +81,12 @@ class Metrics:
 
     def verdict(self, verifier: str, verdict: Verdict) -> None:
         """Counts one verdict."""
-        self._verdicts.labels(verifier, verdict.outcome).inc()
-        self._seconds.labels(verifier).observe(verdict.seconds)
+        self._verdicts_of(verifier, verdict.outcome).inc()
+        self._seconds_of(verifier).observe(verdict.seconds)
+
+    def watch_queue(self, depth: Callable[[], int]) -> None:
+        """Adds what waits there to the queue's depth, whenever somebody looks."""
+        self._queues.append(depth)
 
     def expect_canary(self, verifier: str) -> None:
         """Shows the verifier's counters from the start: a rate needs a zero before the first."""

@@ -20,6 +20,6 @@ def prepare() -> None:
 def main(arguments: list[str], channel: socket.socket) -> None:
     """Answers items until the channel closes."""
     confine.adopt_orphans()
-    scorers = plugins.scorers(plugins.installed())
+    graders = plugins.graders(plugins.installed())
     limit_self(int(arguments[0]))
-    answer_items(scorers, channel)
+    answer_items(graders, channel)

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 from collections.abc import Callable, Iterable
+from copy import deepcopy
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
@@ -22,7 +23,9 @@ GROUP = "prorl.verifiers"
 NAME_PATTERN = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """Of the names that spec.data.train[].verifier takes."""
 
-Score = Callable[[str, Any, dict[str, Any]], tuple[float, str]]
+Grade = Callable[[str], tuple[float, str]]
+Grader = Callable[[Any, dict[str, Any]], Grade]
+"""As a worker's; the answer and meta are read by what is called, for each completion anew."""
 
 
 def installed() -> list[EntryPoint]:
@@ -45,12 +48,12 @@ def wrong_names(points: Iterable[EntryPoint], remotes: Iterable[str]) -> list[st
     return wrong
 
 
-def scorers(points: Iterable[EntryPoint]) -> dict[str, Score]:
+def graders(points: Iterable[EntryPoint]) -> dict[str, Grader]:
     """Imports them, for a worker. One that cannot be imported says so with every item."""
     return {point.name: _import(point) for point in points}
 
 
-def _import(point: EntryPoint) -> Score:
+def _import(point: EntryPoint) -> Grader:
     try:
         verify = point.load()
         if not callable(verify):
@@ -62,33 +65,40 @@ def _import(point: EntryPoint) -> Score:
     return _guard(point.name, verify)
 
 
-def _refuse(text: str) -> Score:
-    def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
+def _refuse(text: str) -> Grader:
+    def grader(answer: Any, meta: dict[str, Any]) -> Grade:
         raise BadItemError(text)
 
-    return score
+    return grader
 
 
-def _guard(name: str, verify: Verify) -> Score:
-    """What it raises or returns can never look like a verdict, and what it starts is ended.
+def _guard(name: str, verify: Verify) -> Grader:
+    """What it raises or returns can never look like a verdict, what it starts is ended, and what it
+    changes in its arguments is not there for the next completion.
 
     Too deep a recursion and too little memory are left to the worker, as of any scorer."""
 
-    def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
-        mine = os.getpid()
-        try:
-            return _checked(name, verify(completion, answer, meta))
-        except (BadItemError, RecursionError, MemoryError):
-            raise
-        except (Exception, SystemExit) as error:
-            log.exception("verifier %s raised", name)
-            raise BadItemError(f"verifier {name} raised {_named(error)}") from error
-        finally:
-            if os.getpid() != mine:
-                os._exit(0)  # a fork that came back: there is one verdict only
-            processes.end_children()
+    def grader(answer: Any, meta: dict[str, Any]) -> Grade:
+        return lambda completion: _guarded(name, verify, (completion, *deepcopy((answer, meta))))
 
-    return score
+    return grader
+
+
+def _guarded(
+    name: str, verify: Verify, arguments: tuple[str, Any, dict[str, Any]]
+) -> tuple[float, str]:
+    mine = os.getpid()
+    try:
+        return _checked(name, verify(*arguments))
+    except (BadItemError, RecursionError, MemoryError):
+        raise
+    except (Exception, SystemExit) as error:
+        log.exception("verifier %s raised", name)
+        raise BadItemError(f"verifier {name} raised {_named(error)}") from error
+    finally:
+        if os.getpid() != mine:
+            os._exit(0)  # a fork that came back: there is one verdict only
+        processes.end_children()
 
 
 def _checked(name: str, verdict: Any) -> tuple[float, str]:

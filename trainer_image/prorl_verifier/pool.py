@@ -67,7 +67,8 @@ class WorkerPool:
         self._crew = crew
         self._max_queue = max_queue
         self._metrics = metrics
-        self._waiting = Waiting(metrics.queue)
+        self._waiting = Waiting()
+        metrics.watch_queue(self._waiting.__len__)
         self._forker = Forker(crew.command)
         self._tasks: list[asyncio.Task[None]] = []
         self._ready = 0
@@ -105,22 +106,28 @@ class WorkerPool:
 
     async def _serve(self) -> None:
         """One worker's place: a new process whenever the old one is used up."""
+        suspect: Job | None = None
         while True:
-            worker, flight = await self._start(), Flight(ahead_s=self._crew.ahead_s)
-            fault: BaseException | None = None
-            self._ready += 1
+            flight = Flight(ahead_s=self._crew.ahead_s, suspect=suspect)
             try:
-                await self._converse(worker, flight)
-            except FAULTS as error:
-                fault = error
+                fault = await self._work(await self._start(), flight)
             except asyncio.CancelledError:
                 _stop(flight)
                 raise
-            finally:
-                self._ready -= 1
-                await self._forker.end(worker)
-            self._blame(flight, fault)
+            suspect = self._blame(flight, fault)
             self._metrics.restarts.inc()
+
+    async def _work(self, worker: Worker, flight: Flight) -> BaseException | None:
+        """One worker's life; what has ended it, if something has."""
+        self._ready += 1
+        try:
+            await self._converse(worker, flight)
+        except FAULTS as error:
+            return error
+        finally:
+            self._ready -= 1
+            await self._forker.end(worker)
+        return None
 
     async def _start(self) -> Worker:
         while True:
@@ -136,7 +143,8 @@ class WorkerPool:
         Raises what is in FAULTS for the item that it was judging."""
         while True:
             if not flight.jobs:
-                await self._waiting.arrival()
+                if flight.suspect is None:
+                    await self._waiting.arrival()
                 if not worker.is_silent():
                     return
             if lines := flight.load(self._waiting, self._crew.workers):
@@ -170,24 +178,28 @@ class WorkerPool:
             self._waiting.put_back(list(flight.jobs)[1:])
         return True
 
-    def _blame(self, flight: Flight, fault: BaseException | None) -> None:
+    def _blame(self, flight: Flight, fault: BaseException | None) -> Job | None:
         """The item that was judged when its worker failed; the others wait again, uncounted. The
-        worker must be dead: a verdict comes after the end of all that it is about."""
+        worker must be dead: a verdict comes after the end of all that it is about.
+
+        Returns what the next worker must judge first."""
+        suspect = flight.suspect
         if fault is not None and flight.jobs:
-            job, seconds = flight.jobs[0], time.monotonic() - flight.begin
+            suspect, seconds = flight.jobs.popleft(), time.monotonic() - flight.begin
             if isinstance(fault, TimeoutError):
                 score = 0.0 if self._crew.late_outcome == FAIL else None
                 reason = f"timed out after {self._crew.timeout_s:g} s"
-                job.finish(self._crew.late_outcome, score, reason, seconds)
+                suspect.finish(self._crew.late_outcome, score, reason, seconds)
             else:
-                _count_crash(job, fault, seconds)
+                _count_crash(suspect, fault, seconds)
         self._waiting.put_back(flight.jobs)
+        return suspect
 
 
 def _settle(flight: Flight, answer: dict[str, Any]) -> bool:
     """Gives the first item its verdict; False when the worker is used up. Raises ExhaustedError."""
     exhausted = "exhausted" in answer
-    if exhausted and not flight.jobs[0].crashes:  # a fresh worker tells whose fault it is
+    if exhausted and not (flight.is_fresh and flight.jobs[0].crashes):
         raise ExhaustedError(answer["reason"])
     seconds = answer["seconds"]
     job = flight.land(seconds)
@@ -206,5 +218,5 @@ def _count_crash(job: Job, fault: BaseException, seconds: float) -> None:
 
 
 def _stop(flight: Flight) -> None:
-    for job in flight.jobs:
+    for job in filter(None, (flight.suspect, *flight.jobs)):
         job.finish(INFRA_ERROR, None, "the service is stopping", 0.0)

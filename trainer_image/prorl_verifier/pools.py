@@ -63,11 +63,8 @@ class Pools:
         self._judges: dict[str, Judge | None] = dict.fromkeys(VERIFIERS, scorers)
         self._judges |= {CODE: code, **(custom or {})}
         self._all: list[Judge] = _distinct(self._judges.values())
-
-    @property
-    def names(self) -> list[str]:
+        self.names = sorted(self._judges)
         """The verifiers that items may name."""
-        return sorted(self._judges)
 
     @property
     def ready(self) -> bool:
@@ -85,15 +82,15 @@ class Pools:
 
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
-        parts = {judge: self._part(judge, items) for judge in self._all}
+        parts: dict[Judge, list[Item]] = {}
+        for item in items:
+            if (judge := self._judges.get(item.verifier)) is not None:
+                parts.setdefault(judge, []).append(item)
         for judge, part in parts.items():
             judge.check_room(len(part))
         found = await asyncio.gather(*(judge.verify(part) for judge, part in parts.items()))
         of = {verdict.id: verdict for verdicts in found for verdict in verdicts}
         return [of.get(item.id) or self._unjudged(item) for item in items]
-
-    def _part(self, judge: Judge, items: list[Item]) -> list[Item]:
-        return [item for item in items if self._judges.get(item.verifier) is judge]
 
     def _unjudged(self, item: Item) -> Verdict:
         if item.verifier in self._judges:

@@ -1,7 +1,6 @@
 """The service's end of a worker, and of the forker that makes workers."""
 
 import asyncio
-import json
 import logging
 import os
 import socket
@@ -11,6 +10,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from prorl_verifier.forker import MAX_MESSAGE_BYTES, READY
+from prorl_verifier.wire import decode
 
 log = logging.getLogger(__name__)
 
@@ -22,7 +22,7 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Worker:
-    """A conversation in lines: items out, answers in, in the same order."""
+    """A conversation: groups of items out, a line per answer in, in the same order."""
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         channel.setblocking(False)
@@ -30,10 +30,10 @@ class Worker:
         self._channel = channel
         self._received = b""
 
-    async def send(self, lines: bytes, until: float) -> None:
+    async def send(self, data: bytes, until: float) -> None:
         """Raises TimeoutError at `until` (of time.monotonic), ConnectionError."""
         async with asyncio.timeout(until - time.monotonic()):
-            await asyncio.get_running_loop().sock_sendall(self._channel, lines)
+            await asyncio.get_running_loop().sock_sendall(self._channel, data)
 
     async def answers(self, until: float) -> list[dict[str, Any]]:
         """All that have come, as soon as there is one; none at `until` (of time.monotonic).
@@ -51,7 +51,7 @@ class Worker:
             if len(self._received) > LINE_LIMIT:
                 raise ValueError(f"the worker says more than {LINE_LIMIT} bytes at once")
         *lines, self._received = self._received.split(b"\n")
-        return [json.loads(line) for line in lines]
+        return [decode(line) for line in lines]
 
     def is_silent(self) -> bool:
         """It lives, and has not said what nobody asked for."""

@@ -39,8 +39,8 @@ class RemotePool:
         self._remote = remote
         self._timeout_s = timeout_s
         self._max_queue = max_queue
-        self._metrics = metrics
         self._waiting = 0
+        metrics.watch_queue(lambda: self._waiting)
         self._slots = asyncio.Semaphore(MAX_CONCURRENT)
         self._session: aiohttp.ClientSession | None = None
 
@@ -66,12 +66,10 @@ class RemotePool:
 
     async def _one(self, item: Item) -> Verdict:
         self._waiting += 1
-        self._metrics.queue.inc()
         try:
             await self._slots.acquire()
         finally:
             self._waiting -= 1
-            self._metrics.queue.dec()
         begin = time.monotonic()
         outcome, score, reason = INFRA_ERROR, None, ""
         try:

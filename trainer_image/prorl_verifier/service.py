@@ -3,7 +3,6 @@
 import asyncio
 import hmac
 from collections.abc import Mapping
-from dataclasses import asdict
 
 from aiohttp import web
 from aiohttp.typedefs import Handler
@@ -17,7 +16,7 @@ from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
 from prorl_verifier.pools import Pools
 from prorl_verifier.sandbox.levels import Isolation
-from prorl_verifier.wire import BatchError, Item, Verdict, parse_batch
+from prorl_verifier.wire import BatchError, Item, Verdict, encode, parse_batch
 
 MAX_BYTES = 64 << 20
 """Of one body, and of all bodies that are in flight."""
@@ -97,7 +96,8 @@ class Service:
             return self._refuse(400, str(error))
         except (QueueFullError, IntakeFullError) as error:
             return self._refuse(429, str(error), RETRY_AFTER)
-        return web.json_response(self._identity | {"verdicts": [asdict(v) for v in verdicts]})
+        body = encode(self._identity | {"verdicts": verdicts})
+        return web.Response(body=body, content_type="application/json")
 
     def _check(self, request: web.Request) -> int:
         """The body's size. Raises RefusedError before any of the body is read."""
@@ -122,9 +122,9 @@ class Service:
     async def _judge(self, entries: list[Item | Verdict]) -> list[Verdict]:
         """One verdict per entry, in order."""
         items = [entry for entry in entries if isinstance(entry, Item)]
-        judged = {verdict.id: verdict for verdict in await self._pools.verify(items)}
+        judged = iter(await self._pools.verify(items))
         self._check_canaries()  # what was judged beside wrong verdicts is not given away
-        return [self._counted(e, judged[e.id] if isinstance(e, Item) else e) for e in entries]
+        return [self._counted(e, next(judged) if isinstance(e, Item) else e) for e in entries]
 
     def _counted(self, entry: Item | Verdict, verdict: Verdict) -> Verdict:
         verifier = entry.verifier if isinstance(entry, Item) else UNSEEN

@@ -2,8 +2,10 @@
 
 import json
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from functools import cache
+from typing import Annotated, Any
+
+import msgspec
 
 from prorl_verifier.errors import BadItemError
 
@@ -24,27 +26,17 @@ class BatchError(ValueError):
     """The batch is refused as a whole; the message names the field, the value and the limit."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Item:
+class Item(msgspec.Struct, frozen=True, kw_only=True):
     """One completion to be judged."""
 
     id: str
     verifier: str
     completion: str
     answer: Any
-    meta: dict[str, Any] = field(default_factory=dict)
-
-    def line(self) -> bytes:
-        """The item as a worker reads it."""
-        fields = {
-            "verifier": self.verifier, "completion": self.completion, "answer": self.answer,
-            "meta": self.meta,
-        }  # fmt: skip
-        return json.dumps(fields).encode() + b"\n"
+    meta: dict[str, Any] = {}
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The judgement of one completion; score is None iff outcome is infra-error."""
 
     id: str
@@ -54,16 +46,85 @@ class Verdict:
     seconds: float
 
 
+class _Sent(msgspec.Struct, forbid_unknown_fields=True):
+    """An item as it is sent, when all is sound."""
+
+    id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
+    verifier: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
+    completion: str
+    answer: msgspec.Raw
+    meta: msgspec.Raw = msgspec.Raw(b"{}")
+
+
+class _Body(msgspec.Struct):
+    items: Annotated[list[_Sent], msgspec.Meta(max_length=MAX_ITEMS)]
+
+
+_BODY = msgspec.json.Decoder(_Body)
+
+
+def encode(document: Any) -> bytes:
+    """As JSON; also surrogates without a partner, which msgspec does not write."""
+    try:
+        return msgspec.json.encode(document)
+    except UnicodeEncodeError:
+        return json.dumps(msgspec.to_builtins(document)).encode()
+
+
+def decode(text: bytes) -> Any:
+    """What `encode` has written. Raises ValueError for what is not JSON."""
+    try:
+        return msgspec.json.decode(text)
+    except ValueError:
+        return json.loads(text)
+
+
 def unjudged(identifier: str, reason: str) -> Verdict:
     """The infra-error of an item that no worker has seen."""
     return Verdict(id=identifier, outcome=INFRA_ERROR, score=None, reason=reason, seconds=0.0)
 
 
 def parse_batch(body: bytes | bytearray) -> list[Item | Verdict]:
-    """The items in order; a verdict in the place of one that no worker has to see.
+    """The items in order; a verdict in the place of one that no worker has to see. Equal answers
+    are the same object, and equal metas: a worker is sent them once.
 
     A batch whose items cannot all be told apart raises BatchError. Whatever else is wrong with an
     item is an infra-error of that item alone."""
+    try:
+        return _sound(body)
+    except (ValueError, RecursionError, BadItemError):
+        return _with_faults(body)
+
+
+def _sound(body: bytes | bytearray) -> list[Item | Verdict]:
+    """Of a batch that has no fault. Raises one of those above for any other, and for text that is
+    not UTF-8: what is wrong is found out by _with_faults, which takes its time."""
+    sent = _BODY.decode(body).items
+    if len({item.id for item in sent}) < len(sent):
+        raise ValueError("an id occurs twice")
+    value = cache(_value)
+    return [
+        _bounded(
+            Item(
+                id=item.id, verifier=item.verifier, completion=item.completion,
+                answer=value("answer", bytes(item.answer)), meta=value("meta", bytes(item.meta)),
+            )
+        )
+        for item in sent
+    ]  # fmt: skip
+
+
+def _value(name: str, text: bytes) -> Any:
+    """msgspec reads no number that is not finite."""
+    value = msgspec.json.decode(text)
+    if value is None or (name == "meta" and not isinstance(value, dict)):
+        raise BadItemError(name)
+    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+        _check_value(name, value)
+    return value
+
+
+def _with_faults(body: bytes | bytearray) -> list[Item | Verdict]:
     try:
         document = json.loads(body, parse_int=_integer)
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
@@ -98,13 +159,17 @@ def _id(where: str, item: Any) -> str:
 
 def _entry(where: str, item: dict[str, Any]) -> Item | Verdict:
     try:
-        parsed = _item(where, item)
+        return _bounded(_item(where, item))
     except BadItemError as error:
         return unjudged(item["id"], str(error))
-    if len(parsed.completion) <= MAX_COMPLETION_CHARACTERS:
-        return parsed
+
+
+def _bounded(item: Item) -> Item | Verdict:
+    """The item, or the verdict of one whose completion is too long."""
+    if len(item.completion) <= MAX_COMPLETION_CHARACTERS:
+        return item
     reason = f"completion has more than {MAX_COMPLETION_CHARACTERS} characters"
-    return Verdict(id=parsed.id, outcome=FAIL, score=0.0, reason=reason, seconds=0.0)
+    return Verdict(id=item.id, outcome=FAIL, score=0.0, reason=reason, seconds=0.0)
 
 
 def _item(where: str, item: dict[str, Any]) -> Item:

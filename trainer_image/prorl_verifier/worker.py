@@ -1,32 +1,39 @@
-"""A worker process: items in, one JSON line each; answers out at once, in the same order.
+"""A worker process: completions in, group by group; answers out at once, one JSON line each, in the
+same order.
 
 It holds no secret and no state worth keeping, and is killed with its whole process group when an
 item takes too long. The forker runs it; its argument is MEMORY_BYTES.
 """
 
-import json
 import math
 import resource
 import socket
 import time
 from collections.abc import Callable
+from functools import cache
+from io import BufferedReader
 from typing import Any
 
+from prorl_verifier import groups
 from prorl_verifier.domains import instruction, logic, stem
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
 from prorl_verifier.sandbox.budget import Overloaded
 from prorl_verifier.sandbox.session import SandboxError
+from prorl_verifier.wire import encode
 
 READ_BYTES = 1 << 16
 
-Scorer = Callable[[str, Any, dict[str, Any]], tuple[float, str]]
+Grade = Callable[[str], tuple[float, str]]
+"""Score and reason of a completion."""
+Grader = Callable[[Any, dict[str, Any]], Grade]
+"""Reads the answer and the meta of a group, once for all of its completions."""
 
-SCORERS: dict[str, Scorer] = {
-    "math-verify": math_domain.score,
-    "reasoning-gym": logic.score,
-    "stem": stem.score,
-    "instruction": instruction.score,
+GRADERS: dict[str, Grader] = {
+    "math-verify": math_domain.grader,
+    "reasoning-gym": logic.grader,
+    "stem": stem.grader,
+    "instruction": instruction.grader,
 }
 
 
@@ -41,11 +48,19 @@ def limit_self(memory_bytes: int, file_bytes: int = 0) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def judge(item: dict[str, Any], scorers: dict[str, Scorer] = SCORERS) -> dict[str, Any]:
+def opened(
+    group: dict[str, Any], graders: dict[str, Grader] = GRADERS
+) -> Callable[[str], dict[str, Any]]:
+    """Judges completions of a group. What is wrong with its answer is said of each of them."""
+    grade = cache(lambda: graders[group["verifier"]](group["answer"], group["meta"]))
+    return lambda completion: judge(lambda: grade()(completion))
+
+
+def judge(grade: Callable[[], tuple[float, str]]) -> dict[str, Any]:
     """{score, reason}, or {error} when the scorer itself failed; with `exhausted` when memory was
     short: perhaps by what earlier items have left behind. Raises SandboxError."""
     try:
-        score, reason = scorers[item["verifier"]](item["completion"], item["answer"], item["meta"])
+        score, reason = grade()
     except (BadItemError, Overloaded) as error:
         return {"error": str(error)}
     except SandboxError:
@@ -62,15 +77,16 @@ def judge(item: dict[str, Any], scorers: dict[str, Scorer] = SCORERS) -> dict[st
     return {"score": score, "reason": reason}
 
 
-def answer_items(scorers: dict[str, Scorer], channel: socket.socket) -> None:
+def answer_items(graders: dict[str, Grader], channel: socket.socket) -> None:
     """Says that it is ready, then answers items until the channel closes."""
     channel.sendall(b'{"ready": true}\n')
-    with channel.makefile("rb", buffering=READ_BYTES) as lines:
-        for line in lines:
-            begin = time.monotonic()
-            answer = judge(json.loads(line), scorers)
-            answer["seconds"] = time.monotonic() - begin
-            channel.sendall(json.dumps(answer).encode() + b"\n")
+    with BufferedReader(channel.makefile("rb", buffering=0), READ_BYTES) as stream:
+        for group, completions in groups.read(stream):
+            answer_of = opened(group, graders)
+            for begin, completion in completions:
+                answer = answer_of(completion)
+                answer["seconds"] = time.monotonic() - begin
+                channel.sendall(encode(answer) + b"\n")
 
 
 def prepare() -> None:
@@ -84,4 +100,4 @@ def prepare() -> None:
 def main(arguments: list[str], channel: socket.socket) -> None:
     """Answers items until the channel closes."""
     limit_self(int(arguments[0]))
-    answer_items(SCORERS, channel)
+    answer_items(GRADERS, channel)

@@ -17,7 +17,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import cache
 from itertools import chain
 from pathlib import Path
@@ -25,10 +24,11 @@ from typing import Any
 
 import numpy as np
 import psutil
+from msgspec.structs import replace
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import MEMORY_WORDS, Crew, WorkerPool
 from prorl_verifier.wire import Item
-from prorl_verifier.worker import SCORERS
+from prorl_verifier.worker import GRADERS
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 import measuring
@@ -65,7 +65,7 @@ def dataset(name: str) -> Any:
 
 def bare_own(item: Item) -> float:
     """Our scorer without a pool."""
-    return SCORERS[item.verifier](item.completion, item.answer, item.meta)[0]
+    return GRADERS[item.verifier](item.answer, item.meta)(item.completion)[0]
 
 
 DOMAINS: dict[str, tuple[Callable[[], Any], Bare]] = {

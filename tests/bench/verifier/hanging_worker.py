@@ -12,15 +12,20 @@ HANG = "hang"
 def main(arguments: list[str], channel: socket.socket) -> None:
     """As worker.main."""
     worker.limit_self(int(arguments[0]))
-    worker.answer_items({name: hanging(score) for name, score in worker.SCORERS.items()}, channel)
+    worker.answer_items({name: hanging(grader) for name, grader in worker.GRADERS.items()}, channel)
 
 
-def hanging(score: worker.Scorer) -> worker.Scorer:
-    """Also a scorer."""
+def hanging(grader: worker.Grader) -> worker.Grader:
+    """Also a grader."""
 
-    def judge(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
-        while completion == HANG:
-            pass
-        return score(completion, answer, meta)
+    def opened(answer: Any, meta: dict[str, Any]) -> worker.Grade:
+        grade = grader(answer, meta)
 
-    return judge
+        def judge(completion: str) -> tuple[float, str]:
+            while completion == HANG:
+                pass
+            return grade(completion)
+
+        return judge
+
+    return opened

@@ -4,12 +4,13 @@ import asyncio
 import shutil
 import subprocess
 import sys
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
+from judging import judge
+from msgspec.structs import asdict
 from prorl_verifier import fingerprint
 from prorl_verifier.canary import NOT_YET, Canaries, load
 from prorl_verifier.metrics import Metrics
@@ -18,7 +19,6 @@ from prorl_verifier.pools import Pools
 from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.service import Service
 from prorl_verifier.wire import FAIL, PASS, VERIFIERS, Item, Verdict, unjudged
-from prorl_verifier.worker import judge
 
 TEXTS = [canary for canary in load() if canary.item.verifier != "code"]
 

@@ -4,11 +4,11 @@ import json
 import time
 
 import pytest
+from judging import judge, score
 from prorl_verifier.domains import logic
 from prorl_verifier.domains import math as math_domain
-from prorl_verifier.extract import boxed_answer, logic_answer, math_answer
+from prorl_verifier.extract import boxed_answer, logic_answer, marked_answer
 from prorl_verifier.wire import BatchError, parse_batch
-from prorl_verifier.worker import judge
 
 RIGHT = [
     ("\\boxed{4}", "4"), ("so it is \\boxed{1/2}.", "0.5"), ("<answer> 7 </answer>", "7"),
@@ -24,17 +24,17 @@ WRONG = [
 
 @pytest.mark.parametrize(("completion", "answer"), RIGHT)
 def test_equal_mathematics_earns_the_reward(completion, answer):
-    assert math_domain.score(completion, answer, {})[0] == 1.0
+    assert score(math_domain, completion, answer, {})[0] == 1.0
 
 
 @pytest.mark.parametrize(("completion", "answer"), WRONG)
 def test_anything_else_earns_nothing(completion, answer):
-    assert math_domain.score(completion, answer, {})[0] == 0.0
+    assert score(math_domain, completion, answer, {})[0] == 0.0
 
 
 def test_an_unbalanced_box_is_no_answer():
     assert boxed_answer("\\boxed{1") is None
-    assert math_answer("\\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
+    assert marked_answer("\\boxed{\\frac{1}{2}}") == "\\frac{1}{2}"
 
 
 DATASETS = ["spell_backward", "chain_sum", "basic_arithmetic", "leg_counting"]
@@ -46,10 +46,10 @@ def test_the_gold_answer_of_a_dataset_scores_one_and_containing_it_nothing(name)
 
     entry = create_dataset(name, seed=3, size=1)[0]
     meta = {"dataset": name, "entry": entry}
-    assert logic.score(entry["answer"], entry["answer"], meta)[0] == 1.0
+    assert score(logic, entry["answer"], entry["answer"], meta)[0] == 1.0
     tagged = f"well <answer>{entry['answer']}</answer>"
-    assert logic.score(tagged, entry["answer"], meta)[0] == 1.0
-    assert logic.score(f"it is {entry['answer']} I think", entry["answer"], meta)[0] == 0.0
+    assert score(logic, tagged, entry["answer"], meta)[0] == 1.0
+    assert score(logic, f"it is {entry['answer']} I think", entry["answer"], meta)[0] == 0.0
 
 
 def test_the_last_tagged_answer_after_thinking_counts():
@@ -83,7 +83,7 @@ def test_a_malformed_batch_is_refused_naming_the_field(body, field):
 def test_marked_answers_are_found_in_linear_time():
     began = time.monotonic()
     for text in ("<answer>" * 120_000, "\\boxed{" * 140_000, "</answer><answer>" * 60_000):
-        assert math_domain.score(text, "4", {})[0] == 0.0
+        assert score(math_domain, text, "4", {})[0] == 0.0
     assert time.monotonic() - began < 2
 
 
@@ -96,11 +96,11 @@ def test_an_item_whose_dataset_cannot_be_scored_is_an_infra_error():
 def test_a_sum_of_partial_credits_that_rounds_to_more_than_one_is_no_full_mark():
     entry = {"answer": "ylgnimeet", "metadata": {}}
     meta = {"dataset": "spell_backward", "entry": entry}
-    assert logic.score("<answer>ylgnimeetx</answer>", "ylgnimeet", meta)[0] == 0.0
+    assert score(logic, "<answer>ylgnimeetx</answer>", "ylgnimeet", meta)[0] == 0.0
 
 
 def test_more_words_than_were_to_be_sorted_are_not_the_answer():
     entry = {"answer": "ant, bee, cow", "metadata": {"sorted_words": ["ant", "bee", "cow"]}}
     meta = {"dataset": "word_sorting", "entry": entry}
     for given, earned in (("ant,bee,  cow", 1.0), ("ant, bee, cow, dog", 0.0), ("ant, bee", 0.0)):
-        assert logic.score(f"<answer>{given}</answer>", entry["answer"], meta)[0] == earned
+        assert score(logic, f"<answer>{given}</answer>", entry["answer"], meta)[0] == earned

@@ -12,7 +12,8 @@ import pytest
 from golden import make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from prorl_verifier.worker import SCORERS, judge
+from judging import judge
+from prorl_verifier.worker import GRADERS, opened
 
 Case = dict[str, Any]
 FOLDER = Path(make.__file__).parent
@@ -74,7 +75,7 @@ def test_any_text_is_given_a_score_from_0_to_1(one: tuple[str, Case], text: str)
     domain, case = one
     assert 0.0 <= score_of(case, text) <= 1.0
     if domain in OWN:
-        SCORERS[case["verifier"]](text, case["answer"], case["meta"])
+        GRADERS[case["verifier"]](case["answer"], case["meta"])(text)
 
 
 @bounded
@@ -145,3 +146,14 @@ def test_a_verdict_does_not_depend_on_what_was_judged_before() -> None:
         order = random.Random(seed).sample(range(len(some)), len(some))
         again = {i: score_of(some[i], some[i]["completion"]) for i in order}
         assert [again[i] for i in range(len(some))] == first
+
+
+@bounded
+@given(cases(*VERIFIERS), st.lists(completions, min_size=1, max_size=6))
+def test_the_verdicts_of_a_group_are_those_of_its_completions_alone(
+    one: tuple[str, Case], texts: list[str]
+) -> None:
+    _, case = one
+    texts = [*texts, case["completion"], *texts]
+    answer_of = opened(case)
+    assert [answer_of(text) for text in texts] == [judge({**case, "completion": t}) for t in texts]

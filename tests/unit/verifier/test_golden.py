@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from golden import make
-from prorl_verifier.worker import judge
+from judging import judge
 
 FOLDER = Path(make.__file__).parent
 VERIFIERS = {

@@ -7,9 +7,9 @@ import pytest
 from golden.instruction_cases import GROUPS
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from judging import judge, score
 from prorl_verifier.domains import instruction
 from prorl_verifier.errors import BadItemError
-from prorl_verifier.worker import judge
 
 EVERY_RULE = [{"id": name, "kwargs": kwargs} for name, kwargs, _, _ in GROUPS]
 HOSTILE = [
@@ -26,8 +26,7 @@ def test_every_rule_has_a_golden_case() -> None:
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
 def test_a_long_hostile_text_is_judged_in_bounded_time(text: str) -> None:
     began = time.monotonic()
-    score, _ = instruction.score(text, EVERY_RULE, {})
-    assert 0 <= score < 1
+    assert 0 <= score(instruction, text, EVERY_RULE, {})[0] < 1
     assert time.monotonic() - began < 5
 
 
@@ -48,7 +47,7 @@ def test_a_long_hostile_text_is_judged_in_bounded_time(text: str) -> None:
 @pytest.mark.parametrize("text", ["", "some text"])
 def test_bad_instructions_are_an_infra_error_whatever_the_text(answer: Any, text: str) -> None:
     with pytest.raises(BadItemError, match="answer"):
-        instruction.score(text, answer, {})
+        score(instruction, text, answer, {})
     item = {"verifier": "instruction", "completion": text, "answer": answer, "meta": {}}
     assert judge(item)["error"].startswith("answer")
 
@@ -56,20 +55,19 @@ def test_bad_instructions_are_an_infra_error_whatever_the_text(answer: Any, text
 def test_arguments_that_are_null_are_absent() -> None:
     kwargs = {"num_words": 2.0, "relation": "exactly", "keywords": None}
     answer = [{"id": "length_constraints:number_words", "kwargs": kwargs}]
-    assert instruction.score("two words", answer, {})[0] == 1.0
+    assert score(instruction, "two words", answer, {})[0] == 1.0
 
 
 @given(st.text())
 @settings(max_examples=60)
 def test_any_text_has_a_score_and_a_blank_one_none(text: str) -> None:
-    score, _ = instruction.score(text, EVERY_RULE, {})
-    assert 0 <= score < 1
-    assert instruction.score(f"<think>{text}", EVERY_RULE, {})[0] < 1
-    assert instruction.score(" \n", EVERY_RULE, {})[0] == 0
+    assert 0 <= score(instruction, text, EVERY_RULE, {})[0] < 1
+    assert score(instruction, f"<think>{text}", EVERY_RULE, {})[0] < 1
+    assert score(instruction, " \n", EVERY_RULE, {})[0] == 0
 
 
 @given(st.text(alphabet="bcd ,.\n*[]<>{}\\\"'"))
 @settings(max_examples=60)
 def test_a_text_without_the_word_never_has_it(text: str) -> None:
     answer = [{"id": "keywords:existence", "kwargs": {"keywords": ["zebra"]}}]
-    assert instruction.score(text, answer, {})[0] == 0
+    assert score(instruction, text, answer, {})[0] == 0

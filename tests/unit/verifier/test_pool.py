@@ -216,6 +216,18 @@ async def test_an_item_that_exhausts_a_fresh_worker_too_earns_nothing(log: Path)
     assert log.read_text().split() == ["0", "0", "1"]
 
 
+async def test_what_a_full_worker_cannot_judge_waits_for_a_fresh_one_though_another_is_idle(
+    log: Path,
+) -> None:
+    async with opened(make_pool(workers=2)) as pool:
+        used: set[str] = set()
+        while len(used) < 2:
+            used |= {v.reason for v in await pool.verify(make_items(log, *QUICK, name="q"))}
+        (verdict,) = await pool.verify(make_items(log, "exhaust unless fresh"))
+    assert verdict.outcome == PASS
+    assert verdict.reason not in used
+
+
 async def test_a_worker_that_cannot_be_started_is_tried_until_it_can(
     monkeypatch: pytest.MonkeyPatch, log: Path
 ) -> None:

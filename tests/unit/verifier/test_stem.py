@@ -3,6 +3,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from judging import score
 from prorl_verifier.domains import stem
 from prorl_verifier.errors import BadItemError
 from prorl_verifier.units import quantity
@@ -20,7 +21,7 @@ HOSTILE = [
 @pytest.mark.parametrize("answer", ["A", "5 m", "water", 3])
 def test_hostile_text_earns_nothing_and_raises_nothing(text: str, answer: object) -> None:
     for completion in (text, f"\\boxed{{{text}}}", f"<answer>{text}</answer>"):
-        assert stem.score(completion, answer, {})[0] == 0.0
+        assert score(stem, completion, answer, {})[0] == 0.0
 
 
 @pytest.mark.parametrize(
@@ -33,7 +34,7 @@ def test_hostile_text_earns_nothing_and_raises_nothing(text: str, answer: object
 )  # fmt: skip
 def test_an_expectation_that_cannot_be_met_is_a_typed_error(answer: object) -> None:
     with pytest.raises(BadItemError, match="answer"):
-        stem.score("\\boxed{1}", answer, {})
+        score(stem, "\\boxed{1}", answer, {})
 
 
 @given(st.text(), st.sampled_from(["A", "5 m", "ribosome", 17]))
@@ -41,7 +42,7 @@ def test_any_text_without_the_answer_earns_nothing(text: str, answer: object) ->
     text = text.replace("A", "").replace("a", "").replace("5", "").replace("17", "")
     for completion in (text, f"\\boxed{{{text}}}", f"<answer>{text}</answer>"):
         if "ribosome" not in text:
-            assert stem.score(completion, answer, {})[0] == 0.0
+            assert score(stem, completion, answer, {})[0] == 0.0
 
 
 @given(st.text(alphabet="0123456789.eE+-^{}\\/ ×·()mskgNJfractext%°", max_size=60))

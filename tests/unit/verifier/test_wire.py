@@ -1,11 +1,13 @@
 """A batch with a bad item: that item is an infra-error, and the others are judged."""
 
+import io
 import json
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from prorl_verifier import groups
 from prorl_verifier.wire import (
     FAIL,
     INFRA_ERROR,
@@ -87,7 +89,8 @@ def test_what_is_just_within_the_limits_is_judged_and_reaches_a_worker_as_it_is(
     found = parse_beside_good(json.dumps(GOOD)[:-1] + f', "answer": {text}}}')
     assert isinstance(found, Item)
     assert found.answer == answer
-    assert json.loads(found.line())["answer"] == answer
+    group, _ = next(groups.read(io.BytesIO(groups.pack([(found, b"1")]))))
+    assert group["answer"] == answer
 
 
 def test_too_long_a_completion_earns_nothing_and_no_worker_sees_it() -> None:
@@ -117,3 +120,16 @@ def test_any_batch_is_refused_as_a_whole_or_has_one_entry_per_item(items: list[A
     else:
         with pytest.raises(BatchError, match=r"^items\["):
             parse_batch(body)
+
+
+@given(items=st.lists(st.dictionaries(FIELDS, JSON) | st.just(GOOD), max_size=3), sign=st.text())
+def test_what_is_sound_is_read_the_same_beside_what_is_not(items: list[Any], sign: str) -> None:
+    """A fault in a batch, here a last item that is none, changes nothing for the others."""
+    told_apart = [{**item, "id": str(n)} for n, item in enumerate(items)]
+    last = {**GOOD, "id": "last", "completion": sign}
+    with_fault = {**last, "answer": None}
+    sound, faulty = (
+        parse_batch(json.dumps({"items": [*told_apart, item]}).encode())
+        for item in (last, with_fault)
+    )
+    assert [repr(entry) for entry in sound[:-1]] == [repr(entry) for entry in faulty[:-1]]

@@ -5,11 +5,14 @@ back as bytes or as JSON that is parsed and compared on this side.
 """
 
 import os
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prorl_verifier.domains.code_tests import (
     CallTest,
     ScriptTest,
+    Tests,
     parse_tests,
     same_output,
     same_value,
@@ -39,11 +42,15 @@ class CodeScorer:
         self._sandbox = sandbox
         self._limit_s = limit_s
 
-    def score(self, completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
+    def grader(self, answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
         """The fraction of tests passed; 0.0 for a program that does not load or takes too long.
 
-        Raises BadItemError, SandboxError, Overloaded."""
-        function, tests = parse_tests(answer)
+        Raises BadItemError; what it returns raises SandboxError, Overloaded."""
+        return partial(self._share_passed, *parse_tests(answer))
+
+    def _share_passed(
+        self, function: str | None, tests: Tests, completion: str
+    ) -> tuple[float, str]:
         source = fenced_program(completion)
         if source is None:
             return 0.0, "no fenced block of Python"

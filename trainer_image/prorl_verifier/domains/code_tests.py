@@ -27,7 +27,10 @@ class CallTest:
     expected: Any
 
 
-def parse_tests(answer: Any) -> tuple[str | None, list[ScriptTest] | list[CallTest]]:
+Tests = list[ScriptTest] | list[CallTest]
+
+
+def parse_tests(answer: Any) -> tuple[str | None, Tests]:
     """The function's name, or None for scripts, and the tests. Raises BadItemError."""
     if not isinstance(answer, dict) or answer.keys() - {"function", "tests"}:
         raise BadItemError("answer: must be an object of tests and perhaps function")

@@ -10,6 +10,7 @@ An unknown id or a wrong argument raises BadItemError, whatever the model wrote.
 import json
 import re
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
@@ -31,9 +32,15 @@ _SPACES = re.compile(r"\s+")
 CONSTRAINED = ("My answer is yes.", "My answer is no.", "My answer is maybe.")
 
 
-def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
-    """The fraction of the instructions that the text follows. Raises BadItemError."""
-    instructions = parse_instructions(answer)
+def grader(answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
+    """The fraction of the instructions that a text follows. Raises BadItemError, and so does what
+    it returns."""
+    return partial(_share_followed, parse_instructions(answer))
+
+
+def _share_followed(
+    instructions: list[tuple[str, Rule, Kwargs]], completion: str
+) -> tuple[float, str]:
     text = after_thinking(completion).strip()
     if len(text) > MAX_CHARACTERS:
         text = ""

@@ -1,7 +1,8 @@
 """Logic: reasoning-gym's own scorers, without the credit that some give for merely containing the
 answer. Scorers that evaluate model text as code are refused."""
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
@@ -49,24 +50,26 @@ def check_meta(meta: dict[str, Any]) -> None:
         raise UnknownDatasetError("meta.entry: must be the dataset's item with its metadata")
 
 
-def score(completion: str, answer: Any, meta: dict[str, Any]) -> tuple[float, str]:
+def grader(answer: Any, meta: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
     """1.0 for the expected answer or one that the dataset's scorer gives full marks, else 0.0.
-
-    Raises UnknownDatasetError."""
+    Equal answers of a group are compared once. Raises UnknownDatasetError."""
     check_meta(meta)
-    given = logic_answer(completion)
+    compare = cache(partial(_compare, str(answer), meta["dataset"], meta["entry"]))
+    return lambda completion: compare(logic_answer(completion))
+
+
+def _compare(gold: str, dataset: str, entry: dict[str, Any], given: str) -> tuple[float, str]:
     if not given:
         return 0.0, "no answer"
-    if given == str(answer):
+    if given == gold:
         return 1.0, "exact"
     if len(given) > MAX_ANSWER_CHARACTERS:
         return 0.0, f"answer has {len(given)} characters, more than {MAX_ANSWER_CHARACTERS}"
-    dataset = meta["dataset"]
     if dataset in LITERAL:
-        return (1.0, "literal") if _same(given, str(answer)) else (0.0, "not the answer")
-    if any(c.isalpha() and c not in ALPHABETS.get(dataset, c) for c in given):
-        return 0.0, f"{dataset} is answered in the letters {ALPHABETS[dataset]}"
-    own = float(_scorer(dataset).score_answer(given, meta["entry"]))
+        return (1.0, "literal") if _same(given, gold) else (0.0, "not the answer")
+    if (letters := ALPHABETS.get(dataset)) and any(c.isalpha() and c not in letters for c in given):
+        return 0.0, f"{dataset} is answered in the letters {letters}"
+    own = float(_scorer(dataset).score_answer(given, entry))
     # Less than full marks is mostly credit for containing the answer somewhere; more than full
     # marks is a sum of such credits that was rounded up.
     return (1.0, "scorer") if own == 1.0 else (0.0, "not the answer")

@@ -4,10 +4,11 @@ Runs in a worker that is killed when it takes too long: math-verify's own time-o
 are switched off.
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import cache, lru_cache, partial
 from typing import Any
 
-from prorl_verifier.extract import is_marked, math_answer
+from prorl_verifier.extract import after_thinking, marked_answer
 from prorl_verifier.notation import (
     approximations,
     contradicts,
@@ -25,9 +26,20 @@ MAX_ANSWER_CHARACTERS = 2000
 """A longer answer is wrong, not worth parsing."""
 
 
-def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
-    """1.0 if the answer equals the gold answer mathematically, else 0.0."""
-    given, gold = math_answer(completion), str(answer).strip()
+def grader(answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
+    """1.0 if a completion's answer equals the gold answer mathematically, else 0.0. Equal answers
+    of a group are compared once."""
+    compare = cache(partial(_compare, str(answer).strip()))
+
+    def grade(completion: str) -> tuple[float, str]:
+        marked = marked_answer(completion)
+        given = after_thinking(completion).strip() if marked is None else marked
+        return compare(given, marked is not None)
+
+    return grade
+
+
+def _compare(gold: str, given: str, is_marked: bool) -> tuple[float, str]:
     if not given:
         return 0.0, "no answer"
     if len(given) > MAX_ANSWER_CHARACTERS:
@@ -40,7 +52,7 @@ def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
     a, b = number(given), number(gold)
     if a is not None and b is not None:
         return (1.0, "numeric") if a == b else (0.0, "another number")
-    if not is_marked(completion):
+    if not is_marked:
         # math-verify would pick whichever expression it likes out of prose.
         return 0.0, "not the answer, and neither boxed nor tagged"
     return (1.0, "math-verify") if _equivalent(given, gold) else (0.0, "not equivalent")

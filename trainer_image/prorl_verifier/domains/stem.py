@@ -22,7 +22,10 @@ Comparators:
 import math
 import re
 import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache, partial
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
@@ -53,22 +56,36 @@ _FORMULA = re.compile(r"(?:[A-Z][a-z]?[0-9]*|[()\[\]^+-][0-9]*)+")
 _PLAIN_WORDS = frozenset({"Yes", "No", "True", "False"})
 
 
-def score(completion: str, answer: Any, _: dict[str, Any]) -> tuple[float, str]:
-    """1.0 if the marked answer is one of the expected ones, else 0.0. Raises BadItemError."""
-    expected = expected_answers(answer)
-    given = marked_answer(completion)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Expected:
+    """An answer that is right; `quantity` of a number."""
+
+    kind: str
+    text: str
+    tolerance: float | None
+    quantity: Quantity | None
+
+
+def grader(answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
+    """1.0 if the marked answer is one of the expected ones, else 0.0. Equal answers of a group are
+    compared once. Raises BadItemError."""
+    compare = cache(partial(_compare, expected_answers(answer)))
+    return lambda completion: compare(marked_answer(completion))
+
+
+def _compare(expected: list[Expected], given: str | None) -> tuple[float, str]:
     if not given:
         return 0.0, "no answer in \\boxed{} or <answer></answer>"
     if len(given) > MAX_ANSWER_CHARACTERS:
         return 0.0, f"answer has {len(given)} characters, more than {MAX_ANSWER_CHARACTERS}"
-    for kind, gold, tolerance in expected:
-        if _matches(given, kind, gold, tolerance):
-            return 1.0, kind
+    for right in expected:
+        if _matches(given, right):
+            return 1.0, right.kind
     return 0.0, "not the answer"
 
 
-def expected_answers(answer: Any) -> list[tuple[str, str, float | None]]:
-    """(kind, text, tolerance) of every answer that is right. Raises BadItemError."""
+def expected_answers(answer: Any) -> list[Expected]:
+    """Every answer that is right. Raises BadItemError."""
     kind, tolerance, accept = None, None, answer
     if isinstance(answer, dict):
         unknown = sorted(str(key) for key in answer.keys() - {"kind", "accept", "tolerance"})
@@ -81,7 +98,7 @@ def expected_answers(answer: Any) -> list[tuple[str, str, float | None]]:
     texts = [_gold(value) for value in (accept if isinstance(accept, list) else [accept])]
     if not texts:
         raise BadItemError("answer: an empty list accepts nothing")
-    return [_checked(kind or _kind_of(text), text, tolerance) for text in texts]
+    return [_expected(kind, text, tolerance) for text in texts]
 
 
 def _tolerance(value: Any) -> float | None:
@@ -100,30 +117,28 @@ def _gold(value: Any) -> str:
     raise BadItemError(f"answer: {str(value)[:60]!r} must be a non-empty text or a finite number")
 
 
-def _kind_of(text: str) -> str:
-    if _CHOICE.fullmatch(text.strip("()")):
-        return "choice"
-    return "text" if quantity(text) is None else "number"
-
-
-def _checked(kind: str, text: str, tolerance: float | None) -> tuple[str, str, float | None]:
-    if kind == "choice" and not _CHOICE.fullmatch(text.strip("()")):
+def _expected(kind: str | None, text: str, tolerance: float | None) -> Expected:
+    is_choice, value = _CHOICE.fullmatch(text.strip("()")) is not None, quantity(text)
+    if kind is None:
+        kind = "choice" if is_choice else "text" if value is None else "number"
+    if kind == "choice" and not is_choice:
         raise BadItemError(f"answer: {text[:60]!r} is no choice, must be a letter from A to J")
-    if kind == "number" and quantity(text) is None:
+    if kind == "number" and value is None:
         raise BadItemError(f"answer: {text[:60]!r} is no number with a known unit")
-    return kind, text, tolerance
+    return Expected(kind=kind, text=text, tolerance=tolerance, quantity=value)
 
 
-def _matches(given: str, kind: str, gold: str, tolerance: float | None) -> bool:
-    if kind == "choice":
-        return choice(given) == gold.strip("()")
-    if kind == "text":
-        return _is_text(given, gold)
-    a, b = quantity(_right_side(given)), quantity(gold)
+def _matches(given: str, right: Expected) -> bool:
+    if right.kind == "choice":
+        return choice(given) == right.text.strip("()")
+    if right.kind == "text":
+        return _is_text(given, right.text)
+    a, b = quantity(_right_side(given)), right.quantity
     if a is None or b is None or a.dimension != b.dimension:
         return False
-    exact = tolerance is None and _WHOLE.fullmatch(gold) is not None
-    return near(a, b, 0 if exact else DEFAULT_TOLERANCE if tolerance is None else tolerance)
+    tolerance = DEFAULT_TOLERANCE if right.tolerance is None else right.tolerance
+    exact = right.tolerance is None and _WHOLE.fullmatch(right.text) is not None
+    return near(a, b, 0 if exact else tolerance)
 
 
 def near(a: Quantity, b: Quantity, tolerance: float) -> bool:

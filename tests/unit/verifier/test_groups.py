@@ -1,0 +1,74 @@
+"""Items on their way to a worker: nothing is changed, and what a group shares is sent once."""
+
+import io
+import json
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+from prorl_verifier import groups
+from prorl_verifier.wire import Item, decode, encode, parse_batch
+
+TEXT = st.text(st.characters(codec=None), max_size=6)
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False)
+    | st.integers(-(10**400), 10**400) | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+METAS = st.dictionaries(TEXT, JSON, max_size=2)
+
+
+def unpack(data: bytes) -> list[tuple[dict[str, Any], list[str]]]:
+    """As a worker reads it."""
+    stream = io.BytesIO(data)
+    return [(group, [text for _, text in texts]) for group, texts in groups.read(stream)]
+
+
+def pack(items: list[Item]) -> bytes:
+    return groups.pack((item, groups.packed(item.completion)) for item in items)
+
+
+@given(JSON)
+def test_any_json_is_read_as_it_was_written(value: Any) -> None:
+    assert repr(decode(encode(value))) == repr(value)
+
+
+@given(st.lists(st.tuples(JSON, METAS, st.lists(TEXT, min_size=1, max_size=3)), max_size=3))
+def test_a_worker_reads_what_was_sent_in_order(drawn: list[tuple[Any, Any, list[str]]]) -> None:
+    items = [
+        Item(id="i", verifier="v", completion=text, answer=answer, meta=meta)
+        for answer, meta, texts in drawn
+        for text in texts
+    ]
+    found = [
+        (group["verifier"], repr(group["answer"]), repr(group["meta"]), text)
+        for group, texts in unpack(pack(items))
+        for text in texts
+    ]
+    assert found == [(i.verifier, repr(i.answer), repr(i.meta), i.completion) for i in items]
+
+
+def sent(*fields: dict[str, Any]) -> list[Item]:
+    """Items as a batch brings them."""
+    common = {"verifier": "v", "completion": "text", "meta": {"n": [1]}}
+    items = [{"id": str(n), **common, **changes} for n, changes in enumerate(fields)]
+    entries = parse_batch(json.dumps({"items": items}).encode())
+    return [entry for entry in entries if isinstance(entry, Item)]
+
+
+def test_what_the_completions_of_a_group_share_is_sent_once() -> None:
+    items = sent(*[{"answer": "a" * 1000}] * 16, *[{"answer": ["other"]}] * 16)
+    assert [len(texts) for _, texts in unpack(pack(items))] == [16, 16]
+    assert len(pack(items)) < 2000
+
+
+def test_answers_that_only_compare_equal_are_no_group() -> None:
+    answers = [1, True, 1.0, "1", [1], [True], 0.0, -0.0, 0, False]
+    found = unpack(pack(sent(*({"answer": answer} for answer in answers))))
+    assert [repr(group["answer"]) for group, _ in found] == [repr(answer) for answer in answers]
+
+
+def test_another_verifier_or_meta_begins_another_group() -> None:
+    items = sent({"answer": 1}, {"answer": 1, "verifier": "w"}, {"answer": 1, "meta": {"n": [2]}})
+    assert [len(texts) for _, texts in unpack(pack(items))] == [1, 1, 1]
