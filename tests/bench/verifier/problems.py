@@ -1,22 +1,27 @@
 """Distinct problems of every domain that is scored by a text, each with its right answer.
 
 A problem is a gold answer and sixteen completions of it, right and wrong by turns: a group. All is
-drawn from a seed. Completions carry a thought of about `THOUGHT_WORDS` words, as a model's do.
+drawn from a seed. Completions begin with a thought whose length is log-normal with a median of some
+2,000 characters, and the answers of a group repeat as a model's do: `RIGHT_WAYS` spellings of the
+right one, `WRONG_WAYS` wrong ones.
 """
 
 import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, cycle
+from itertools import count
 from typing import Any
 
-from prorl_verifier.wire import Item
-
+Sample = dict[str, Any]
+"""An item of a request to the service."""
 GROUP = 16
-THOUGHT_WORDS = 300
+RIGHT_WAYS, WRONG_WAYS = 2, 4
+MEDIAN_WORDS = 400
+TEXT_WORDS = 300
 WORDS = (
     "so", "we", "have", "the", "sum", "of", "both", "sides", "and", "then", "it", "follows", "that",
-    "every", "term", "must", "be", "even", "or", "odd", "because", "n", "is", "at", "least", "two",
+    "every", "term", "must", "be", "even", "or", "odd", "because", "$n \\ge 2$", "is", "at",
+    "least", "two", "\\frac{a}{b}", "x_{1}+x_{2}", "\"thus\"", "wait.\n\n",
 )  # fmt: skip
 
 
@@ -31,98 +36,82 @@ class Problem:
     frame: str = "{thought}\n\\boxed{{{answer}}}"
     meta: dict[str, Any] = field(default_factory=dict)
 
-    def item(self, name: str, number: int) -> Item:
+    def sample(self, name: str, number: int) -> Sample:
         """The completion of this number; even ones are right."""
-        made = self.wrong if number % 2 else self.right
-        return Item(
-            id=name,
-            verifier=self.verifier,
-            completion=self.frame.format(thought=thought(name), answer=made(number // 2)),
-            answer=self.gold,
-            meta=self.meta,
-        )
+        made, ways = (self.wrong, WRONG_WAYS) if number % 2 else (self.right, RIGHT_WAYS)
+        answer = made(number // 2 % ways)
+        return {
+            "id": name,
+            "verifier": self.verifier,
+            "completion": self.frame.format(thought=thought(name), answer=answer),
+            "answer": self.gold,
+            "meta": self.meta,
+        }
 
 
 def thought(seed: str) -> str:
     """Words between the tags of a thought, always the same for a seed."""
-    return f"<think>{' '.join(random.Random(seed).choices(WORDS, k=THOUGHT_WORDS))}</think>"
+    draw = random.Random(seed)
+    size = int(MEDIAN_WORDS * draw.lognormvariate(0, 0.5))
+    return f"<think>{' '.join(draw.choices(WORDS, k=size))}</think>"
 
 
-def distinct(problems: Iterator[Problem], size: int) -> list[Item]:
+def distinct(problems: Iterator[Problem], size: int) -> list[Sample]:
     """One completion of each problem, half of them right."""
-    return [next(problems).item(f"{n}", n % 2) for n in range(size)]
+    return [next(problems).sample(f"{n}", n % 2) for n in range(size)]
 
 
-def groups(problems: Iterator[Problem], size: int) -> list[Item]:
+def groups(problems: Iterator[Problem], size: int) -> list[Sample]:
     """So many whole groups."""
     drawn = [next(problems) for _ in range(size)]
-    return [p.item(f"{n}/{k}", k) for n, p in enumerate(drawn) for k in range(GROUP)]
+    return [p.sample(f"{n}/{k}", k) for n, p in enumerate(drawn) for k in range(GROUP)]
+
+
+MATH = (
+    ("x^2+%(sum)sx+%(ab)s", "(x+%(a)s)(x+%(b)s)+%(k)s-%(k)s", "(x+%(a)s)(x+%(c)s)"),
+    ("\\frac{%(a)s\\sqrt{%(b)s}}{11}", "\\sqrt{%(b)s}\\cdot\\frac{%(am)s}{%(11m)s}",
+     "\\frac{%(a)s\\sqrt{%(c)s}}{11}"),
+    ("(%(a)s, %(sum)s]", "\\left(\\frac{%(am)s}{%(m)s}, %(sum)s\\right]", "[%(a)s, %(sum)s]"),
+    ("\\{%(a)s, %(sum)s, \\pi\\}", "\\{%(sum)s, \\pi, \\frac{%(am)s}{%(m)s}\\}",
+     "\\{%(sum)s, \\pi, -%(c)s\\}"),
+    ("\\frac{%(a)sy+%(b)s}{y-1}", "\\frac{%(am)sy+%(bm)s}{%(m)sy-%(m)s}",
+     "\\frac{%(a)sy+%(c)s}{y-1}"),
+    ("%(a)se^{%(b)st}", "\\frac{%(am)se^{%(b)st}}{%(m)s}", "%(a)se^{%(c)st}"),
+    ("(%(a)s, %(b)s)", "\\left(\\frac{%(am)s}{%(m)s}, %(b)s\\right)", "(%(a)s, %(c)s)"),
+    ("\\begin{pmatrix}%(a)s & 1\\\\0 & %(b)s\\end{pmatrix}",
+     "\\begin{pmatrix}\\frac{%(am)s}{%(m)s} & 1\\\\0 & %(b)s\\end{pmatrix}",
+     "\\begin{pmatrix}%(a)s & 1\\\\0 & %(c)s\\end{pmatrix}"),
+    ("%(a)s+%(b)s\\sqrt{3}", "%(b)s\\sqrt{3}+\\frac{%(am)s}{%(m)s}", "%(a)s+%(c)s\\sqrt{3}"),
+    ("%(a)s+%(b)si", "%(b)si+\\frac{%(am)s}{%(m)s}", "%(a)s+%(c)si"),
+    ("y=%(a)sx+%(b)s", "y=%(b)s+\\frac{%(am)s}{%(m)s}x", "y=%(a)sx+%(c)s"),
+    ("\\frac{%(a)s\\pi}{%(b)s}", "\\frac{%(am)s\\pi}{%(bm)s}", "\\frac{%(a)s\\pi}{%(c)s}"),
+)  # fmt: skip
+"""Gold answer, right and wrong spellings of answers that only math-verify can judge: products,
+roots, intervals, sets, fractions of letters, powers, points, matrices, sums of roots, complex
+numbers, lines, angles."""
 
 
 def math_problems(seed: int = 0) -> Iterator[Problem]:
-    """Six kinds by turns that only math-verify can judge: products, roots, intervals, sets,
-    fractions of letters, powers."""
-    kinds = cycle((_product, _root, _interval, _set, _letters, _power))
-    for n, kind in zip(count(1), kinds, strict=False):
-        yield kind(n, random.Random(f"{seed}/{n}"))
+    """Each of MATH by turns, with numbers that make it another problem."""
+    for n in count():
+        gold, right, wrong = MATH[n % len(MATH)]
+        a, b = n + 3, random.Random(f"{seed}/{n}").randrange(2, 99)
+        yield _math(
+            gold % _values(a, b, 0),
+            lambda k, text=right, a=a, b=b: text % _values(a, b, k),
+            lambda k, text=wrong, a=a, b=b: text % _values(a, b, k),
+        )
+
+
+def _values(a: int, b: int, k: int) -> dict[str, int]:
+    """What the templates name; `k` makes another spelling (m) or another wrong number (c)."""
+    m = k + 2
+    values = {"a": a, "b": b, "k": k, "m": m, "c": b + k + 1, "sum": a + b, "ab": a * b}
+    return values | {"am": a * m, "bm": b * m, "11m": 11 * m}
 
 
 def _math(gold: str, right: Callable[[int], str], wrong: Callable[[int], str]) -> Problem:
     return Problem(verifier="math-verify", gold=gold, right=right, wrong=wrong)
-
-
-def _product(n: int, rng: random.Random) -> Problem:
-    a, b = n + 1, rng.randrange(2, 99)
-    return _math(
-        f"x^2+{a + b}x+{a * b}",
-        lambda k: f"(x+{a})(x+{b})+{k}-{k}",
-        lambda k: f"(x+{a})(x+{b + k + 1})",
-    )
-
-
-def _root(n: int, rng: random.Random) -> Problem:
-    b = rng.choice((2, 3, 5, 7))
-    return _math(
-        f"\\frac{{{n}\\sqrt{{{b}}}}}{{11}}",
-        lambda k: f"\\frac{{\\sqrt{{{n * n * b * (k + 2) ** 2}}}}}{{{11 * (k + 2)}}}",
-        lambda k: f"\\frac{{{n + k + 1}\\sqrt{{{b}}}}}{{11}}",
-    )
-
-
-def _interval(n: int, rng: random.Random) -> Problem:
-    b = n + rng.randrange(2, 99)
-    return _math(
-        f"({n}, {b}]",
-        lambda k: f"\\left(\\frac{{{n * (k + 2)}}}{{{k + 2}}}, {b}\\right]",
-        lambda k: f"[{n}, {b + k}]",
-    )
-
-
-def _set(n: int, rng: random.Random) -> Problem:
-    b = n + rng.randrange(2, 99)
-    return _math(
-        f"\\{{{n}, {b}, \\pi\\}}",
-        lambda k: f"\\{{{b}, \\pi, \\frac{{{n * (k + 2)}}}{{{k + 2}}}\\}}",
-        lambda k: f"\\{{{b}, \\pi, {n + k + 1}\\}}",
-    )
-
-
-def _letters(n: int, rng: random.Random) -> Problem:
-    b = rng.randrange(2, 99)
-    return _math(
-        f"\\frac{{{n}a+{b}}}{{a-1}}",
-        lambda k: f"\\frac{{{n * (k + 2)}a+{b * (k + 2)}}}{{{k + 2}a-{k + 2}}}",
-        lambda k: f"\\frac{{{n}a+{b + k + 1}}}{{a-1}}",
-    )
-
-
-def _power(n: int, rng: random.Random) -> Problem:
-    b = rng.randrange(2, 9)
-    return _math(
-        f"{n}e^{{{b}t}}",
-        lambda k: f"\\frac{{{n * (k + 2)}e^{{{b}t}}}}{{{k + 2}}}",
-        lambda k: f"{n}e^{{{b + k + 1}t}}",
-    )
 
 
 def number_problems(seed: int = 0) -> Iterator[Problem]:
@@ -167,11 +156,11 @@ def _stem(gold: str, right: Callable[[int], str], wrong: Callable[[int], str]) -
 
 
 def instruction_problems(seed: int = 0) -> Iterator[Problem]:
-    """Three instructions each, about a text of `THOUGHT_WORDS` words."""
+    """Three instructions each, about a text of `TEXT_WORDS` words."""
     for n in count():
         rng = random.Random(f"{seed}/{n}")
-        word, limit = rng.choice(WORDS), rng.randrange(50, THOUGHT_WORDS)
-        text = " ".join(rng.choices(WORDS, k=THOUGHT_WORDS)) + f" {word}"
+        word, limit = rng.choice(WORDS), rng.randrange(50, TEXT_WORDS)
+        text = " ".join(rng.choices(WORDS, k=TEXT_WORDS)) + f" {word}"
         yield Problem(
             verifier="instruction",
             gold=[
@@ -192,7 +181,7 @@ LOGIC = (
     "basic_arithmetic", "bitwise_arithmetic", "caesar_cipher", "calendar_arithmetic", "chain_sum",
     "count_bits", "gcd", "lcm", "leg_counting", "letter_counting", "number_sequence", "products",
     "spell_backward", "simple_equations", "syllogism", "knights_knaves", "time_intervals",
-    "prime_factorization", "quantum_lock", "sudoku", "mini_sudoku", "futoshiki", "zebra_puzzles",
+    "prime_factorization", "sudoku", "mini_sudoku", "futoshiki", "zebra_puzzles",
     "maze", "shortest_path", "word_ladder", "family_relationships", "rotate_matrix",
 )  # fmt: skip
 """Of reasoning-gym, by turns."""
