@@ -6,19 +6,23 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from journal_builders import Unsynced, keys_in, make_journal
+from journal_builders import Unsynced, keys_in, make_completion, make_journal
 from prorl_api.job import ProRLJobSpec
+from prorl_api.spec_model import ValidationSpec
 from prorl_trainer.checkpoint.state import GuardState, RunState
 from prorl_trainer.collect import Sampler, draw, rollout_metrics
 from prorl_trainer.collected import Collected
 from prorl_trainer.journal.journal import Journal
+from prorl_trainer.journal.record import group_name
+from prorl_trainer.loop import Parts, evaluate
 from prorl_trainer.throughput import throughput
-from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
-from scripted_rollout import START, World, after, chance, make_spec, ordinals
+from prorl_trainer.types import Completion, GenerationRequest, OnCompletion, Prompt, Verdict
+from scripted_rollout import SET, START, World, after, chance, make_spec, ordinals
 
 STEPS = 6
 SERIAL = itertools.count()
@@ -186,3 +190,49 @@ async def test_uses_of_a_prompt_are_apart(tmp_path: Path) -> None:
             )  # fmt: skip
             await made.journal.open(START)
     assert world.drawn == [0] * 4
+
+
+class HeldOut(World):
+    """Two held-out prompts, that nobody judges."""
+
+    def validation(self) -> Sequence[Prompt]:
+        return [replace(self.prompt(ordinal), set_name="held-out") for ordinal in (-1, -2)]
+
+    async def generate(
+        self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
+    ) -> None:
+        self.drawn.append(len(requests))
+        for sample, request in enumerate(requests):
+            name = group_name(request.request_id)
+            on_completion(make_completion(name, sample, version="1-0"))
+
+    async def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
+        return Verdict(score=None, reason=prompt.set_name)
+
+
+async def unplanned(*_: Any) -> Any:
+    raise AssertionError("not part of an evaluation")
+
+
+async def test_an_evaluation_that_was_interrupted_draws_no_finished_group_again(
+    tmp_path: Path,
+) -> None:
+    sets = [SET | {"name": "held-out"}]
+    validation = ValidationSpec.model_validate({"sets": sets, "samplesPerPrompt": 3})
+    spec = make_spec()
+    spec = spec.model_copy(update={"data": spec.data.model_copy(update={"validation": validation})})
+    drawn = []
+    for attempt in (1, 2):
+        made = make_journal(tmp_path, attempt)
+        await made.journal.open(START)
+        world = HeldOut()
+        parts = Parts(
+            spec=spec, prompts=world, collector=world.collector(spec), finished=lambda _: None,
+            sampler=Sampler(generate=world.generate, verifier=world, journal=made.journal),
+            learners=None, recorder=None,  # type: ignore[arg-type]
+            publish=unplanned, save=unplanned, roll_back=unplanned, wait_for_resume=unplanned,
+            shards_of=unplanned, at_safe_point=unplanned,
+        )  # fmt: skip
+        assert await evaluate(parts, START) == START
+        drawn.append(world.drawn)
+    assert drawn == [[3, 3], []]
