@@ -11,6 +11,8 @@ from prorl_trainer.journal.journal import Journal
 from prorl_trainer.journal.record import Key, Record, read_key
 from prorl_trainer.types import Completion, FinishReason, Verdict
 
+STEP = 3
+
 
 @dataclass
 class Counted:
@@ -42,7 +44,7 @@ async def opened(
     return made
 
 
-def make_key(ordinal: int = 7, *, step: int = 3, lineage: str = "0123456789abcdef") -> Key:
+def make_key(ordinal: int = 7, *, step: int = STEP, lineage: str = "0123456789abcdef") -> Key:
     return Key(lineage=lineage, step=step, name=f"train-sums-{ordinal}")
 
 
@@ -66,6 +68,19 @@ def keys_in(path: Path) -> list[Key]:
     files = sorted(path.glob("step-*"), key=lambda p: (p.suffix, p.name)) if path.exists() else []
     lines = (line for file in files for line in file.read_bytes().splitlines(keepends=True))
     return [read_key(line) for line in lines if line.endswith(b"\n")]
+
+
+async def append(journal: Journal, *ordinals: int, step: int = STEP) -> None:
+    """Groups with these ordinals, one after the other."""
+    for ordinal in ordinals:
+        key = make_key(ordinal, step=step)
+        await journal.append(key, make_record(key, version=f"1-{step}"))
+
+
+async def found(journal: Journal, *ordinals: int, step: int = STEP) -> list[int]:
+    """Those of the ordinals that are there."""
+    pairs = [(ordinal, await journal.find(make_key(ordinal, step=step))) for ordinal in ordinals]
+    return [ordinal for ordinal, record in pairs if record is not None]
 
 
 class Unsynced(Files):
