@@ -26,19 +26,6 @@ def only_of(version: Callable[[], str], taken: OnCompletion) -> OnCompletion:
     return checked
 
 
-async def load_last(
-    store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
-) -> RunState | None:
-    """Loads the last checkpoint into the learners; its state, or None where there never was one.
-    Raises CheckpointError, StorageError."""
-    checkpoint = await asyncio.to_thread(store.load, Resume.LATEST)
-    if checkpoint is None:
-        return None
-    status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
-    await learners.load(checkpoint.shards)
-    return checkpoint.state
-
-
 async def shards_of(step: int, *, store: CheckpointStore) -> str:
     """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
     return (await asyncio.to_thread(store.open, step)).shards
@@ -80,3 +67,16 @@ async def wait_for_resume(
         if control.paused and not control.save_requested:
             await control.changed()
     status.stage(Stage.TRAINING)
+
+
+async def load_last(
+    store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
+) -> RunState | None:
+    """Loads the last checkpoint into the learners; its state, or None where there never was one.
+    Raises CheckpointError, StorageError."""
+    checkpoint = await asyncio.to_thread(store.load, Resume.LATEST)
+    if checkpoint is None:
+        return None
+    status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
+    await learners.load(checkpoint.shards)
+    return checkpoint.state

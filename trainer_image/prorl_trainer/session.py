@@ -213,7 +213,7 @@ class Session:
         uri = self._desk.context.checkpoint_uri(state.step)
         self._recorder.checkpoint(manifest, state, uri, time.time() - begin)
         self._desk.control.durable(state)
-        await self._desk.journal.forget(state.step)
+        self._desk.journal.forget(state.step)
 
     async def _at_safe_point(self, state: RunState) -> None:
         """Saves if anybody asks for it; then stops, or lets trainers go."""

@@ -74,7 +74,7 @@ async def test_what_a_checkpoint_contains_is_forgotten_by_it_and_by_a_resume(
     first = await opened(tmp_path, 1, STATE)
     for step in (3, 4, 5):
         await append(first.journal, 1, step=step)
-    await first.journal.forget(4)
+    first.journal.forget(4).result()
     assert [key.step for key in keys_in(tmp_path)] == [4, 5]
     second = await opened(tmp_path, 2, STATE.model_copy(update={"step": 5}))
     assert [key.step for key in keys_in(tmp_path)] == [5]

@@ -73,7 +73,7 @@ class Life:
         await asyncio.wait({world.attempt})
         if not world.attempt.cancelled():
             world.attempt.result()
-        await made.journal.forget(0)  # its thread is done with what it was given
+        made.journal.forget(0).result()  # its thread is done with what it was given
         self.replayed += made.counts["journal_replayed"]
 
     async def _train(self, world: World, journal: Journal) -> None:
@@ -90,7 +90,7 @@ class Life:
                 world.version = state.step
                 if state.step % self.every == 0:
                     self.checkpoints[state.step] = state
-                    await journal.forget(state.step)
+                    journal.forget(state.step)
         finally:
             await collector.close()
 

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
@@ -73,9 +73,10 @@ class Journal:
         self._finished.append((key, record))
         await self._call(self._write)
 
-    async def forget(self, before: int) -> None:
-        """A checkpoint of this step is durable: what is for earlier ones is in it."""
-        await self._call(partial(self._remove, before))
+    def forget(self, before: int) -> "Future[None]":
+        """A checkpoint of this step is durable: what is for earlier ones is in it. Nobody needs to
+        wait until it is gone."""
+        return self._thread.submit(self._remove, before)
 
     async def _call(self, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, call)
