@@ -131,6 +131,7 @@ def make_document(stage: Stage = Stage.TRAINING, **values: Any) -> StatusDocumen
         "trainers": RoleCount(wanted=1, usable=1),
         "engines": RoleCount(wanted=1, usable=1),
         "spec_hash": "h",
+        "generation": 1,
     }
     return StatusDocument(**(defaults | values))
 

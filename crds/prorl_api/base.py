@@ -54,6 +54,8 @@ Quantity = Annotated[
 ]
 """A Kubernetes resource quantity such as 500m, 2, 4Gi."""
 
+Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
+
 RequestToken = Annotated[
     str, StringConstraints(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9._:+-]+$")
 ]

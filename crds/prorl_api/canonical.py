@@ -5,8 +5,9 @@ import json
 from typing import Any
 
 from prorl_api.job import ProRLJob, ProRLJobSpec
+from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_guard import GuardSpec
-from prorl_api.spec_lifecycle import RunPolicy
+from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec, RunPolicy
 from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
@@ -26,13 +27,17 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     """
     # What may change while the job runs is no part of the spec's identity; nor is its network.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
-    checkpoint = spec.checkpoint.model_copy(update={"request_token": None})
+    checkpoint = spec.checkpoint.model_copy(
+        update={name: getattr(CheckpointSpec(), name) for name in LIVE_CHECKPOINT}
+    )
+    algorithm = spec.algorithm.model_copy(update={"steps": AlgorithmSpec().steps})
     reset = spec.reference_reset.model_copy(update={"request_token": None})
     fixed = spec.model_copy(
         update={
             "suspend": False,
             "rollout": rollout,
             "checkpoint": checkpoint,
+            "algorithm": algorithm,
             "reference_reset": reset,
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),
@@ -54,4 +59,5 @@ def job_document(job: ProRLJob) -> JobDocument:
         uid=meta.uid,
         spec=job.spec,
         hash=spec_hash(job.spec),
+        generation=meta.generation,
     )

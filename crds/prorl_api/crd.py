@@ -92,6 +92,7 @@ def build_schema() -> Schema:
         _leave_to_preset(root, ["spec", *path.split(".")])
     _add_rules(root)
     _add_immutability(root)
+    _let_steps_grow(root)
     for path in ("spec.data.train", "spec.data.validation.sets", "spec.verifier.remotes"):
         _node(root, path).update(_map_list("name"))
     _node(root, "status.conditions").update(_map_list("type"))
@@ -215,6 +216,17 @@ def _add_immutability(root: Schema) -> None:
                 "fieldPath": f".{field}",
             }
         )
+
+
+def _let_steps_grow(root: Schema) -> None:
+    _validations(_node(root, "spec.algorithm.steps")).append(
+        {
+            "rule": "self >= oldSelf",
+            "messageExpression": "'%d is less than the %d before: steps may only grow'"
+            ".format([self, oldSelf])",
+            "message": "steps may only grow",
+        }
+    )
 
 
 def _validations(node: Schema) -> list[Schema]:

@@ -9,7 +9,7 @@ from prorl_api.base import API_VERSION
 from prorl_api.crd import COLUMNS, build_schema
 from prorl_api.exit_codes import MEANING, default_action
 from prorl_api.presets import GOVERNED, PRESETS, value_of
-from prorl_api.rules import IMMUTABLE, RULES
+from prorl_api.rules import IMMUTABLE, MUTABLE, RULES
 from prorl_api.status import ConditionType, Phase
 
 Schema = dict[str, Any]
@@ -133,13 +133,10 @@ def _rules() -> str:
 
 
 def _immutable() -> str:
-    fields = "\n".join(f"- `{path}`" for path in IMMUTABLE)
+    mutable, fixed = (", ".join(f"`{path}`" for path in paths) for paths in (MUTABLE, IMMUTABLE))
     return (
-        "## What may change after creation\n\nOnly `spec.rollout.replicas` (also by "
-        "`kubectl scale`), `spec.guard`, `spec.runPolicy`, `spec.export`, `spec.tracking`, "
-        "`spec.checkpoint.requestToken` and `spec.referenceReset.requestToken`. An update of any "
-        "of these is refused:\n\n"
-        f"{fields}\n"
+        f"## What may change after creation\n\nOnly {mutable} (docs/lifecycle.md). "
+        f"An update of any of these is refused: {fixed}.\n"
     )
 
 

@@ -23,8 +23,7 @@ name begins with a letter."""
 
 
 class ProRLJobSpec(ApiModel):
-    """The desired training run. Only suspend, rollout.replicas, guard, runPolicy, export, tracking
-    and the request tokens may change after creation."""
+    """The desired training run. What may change after creation is listed below."""
 
     suspend: bool = False
     """True saves a checkpoint, within checkpoint.gracePeriodSeconds, and takes away all pods; the

@@ -16,7 +16,8 @@ from prorl_api.rules_algorithm import ALGORITHM_RULES
 from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
 from prorl_api.rules_verifier import VERIFIER_RULES
-from prorl_api.spec_lifecycle import CheckpointSpec
+from prorl_api.spec_algorithm import AlgorithmSpec
+from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec, RolloutSpec
 
@@ -114,23 +115,31 @@ RULES: tuple[Rule, ...] = (
 )
 
 
-def _but(path: str, block: type[ApiModel], mutable: str) -> tuple[str, ...]:
-    names = (to_camel(name) for name in block.model_fields)
-    return tuple(f"{path}.{name}" for name in names if name != mutable)
+def _but(path: str, block: type[ApiModel], *mutable: str) -> tuple[str, ...]:
+    names = (name for name in block.model_fields if name not in mutable)
+    return tuple(f"{path}.{to_camel(name)}" for name in names)
 
 
 IMMUTABLE = (
-    "spec.image", "spec.gpuResourceName", "spec.model", "spec.data", "spec.algorithm",
+    "spec.image", "spec.gpuResourceName", "spec.model", "spec.data",
     "spec.coordinator", "spec.trainer", "spec.verifier", "spec.network",
+    *_but("spec.algorithm", AlgorithmSpec, "steps"),
     *_but("spec.rollout", RolloutSpec, "replicas"),
-    *_but("spec.checkpoint", CheckpointSpec, "requestToken"),
-    *_but("spec.referenceReset", ReferenceResetSpec, "requestToken"),
+    *_but("spec.checkpoint", CheckpointSpec, *LIVE_CHECKPOINT),
+    *_but("spec.referenceReset", ReferenceResetSpec, "request_token"),
 )  # fmt: skip
 """Refused at updates: a run's result would depend on when it was changed."""
 
+MUTABLE = (
+    "spec.suspend", "spec.rollout.replicas", "spec.guard", "spec.runPolicy", "spec.export",
+    "spec.tracking", "spec.algorithm.steps",
+    *(f"spec.checkpoint.{to_camel(name)}" for name in LIVE_CHECKPOINT),
+    "spec.referenceReset.requestToken",
+)  # fmt: skip
+"""All others. The steps may only grow: fewer could already have been made."""
+
 IMMUTABLE_MESSAGE = (
-    "is immutable: only spec.suspend, spec.rollout.replicas, spec.guard, spec.runPolicy, "
-    "spec.export, spec.tracking and request tokens may change; delete the job and create it anew "
+    f"is immutable: only {', '.join(MUTABLE)} may change; delete the job and create it anew "
     "(checkpoints stay)"
 )
 

@@ -17,8 +17,8 @@ class GuardAction(StrEnum):
 
 
 class GuardSpec(ApiModel):
-    """Rules over what each step measures. An absent one is off. May be changed at any time; a
-    running coordinator reads it when it starts next."""
+    """Rules over what each step measures. An absent one is off. May be changed at any time:
+    the next step obeys, and a paused run goes on."""
 
     non_finite: Annotated[int, Field(ge=1, le=100)] = 3
     """Steps in a row whose loss or gradient was not finite. Such an update is never made; the step

@@ -74,6 +74,10 @@ class CheckpointSpec(ApiModel):
     (`prorl checkpoint NAME`)."""
 
 
+LIVE_CHECKPOINT = ("every_steps", "keep", "keep_best", "request_token")
+"""What may change while the run goes on."""
+
+
 class RunPolicy(ApiModel):
     """Bounds of the run."""
 

@@ -147,6 +147,8 @@ class ProRLJobStatus(ApiModel):
     """Everything that the operator knows about the job. Rebuilt from observation."""
 
     observed_generation: int = 0
+    applied_generation: int = 0
+    """metadata.generation whose values are in force in the running coordinator."""
     phase: Phase = Phase.PENDING
     conditions: Annotated[list[Condition], Field(max_length=16)] = []
     attempt: int = 1

@@ -12,7 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints
 
-from prorl_api.base import ApiModel
+from prorl_api.base import ApiModel, Id
+from prorl_api.commands import MAX_COMMANDS, CommandResult
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import Role
 from prorl_api.status import (
@@ -25,10 +26,8 @@ from prorl_api.status import (
 )
 
 MAX_STATUS_MESSAGE = 1024
-MAX_COMMANDS = 16
 MAX_TERMINATION_BYTES = 4096
 """What the kubelet keeps of a termination message: a longer JSON would be cut in the middle."""
-Id = Annotated[str, StringConstraints(min_length=1, max_length=128)]
 
 
 class JobDocument(ApiModel):
@@ -40,6 +39,8 @@ class JobDocument(ApiModel):
     uid: str
     spec: ProRLJobSpec
     hash: str
+    generation: int = 0
+    """metadata.generation of the spec."""
 
 
 class Stage(StrEnum):
@@ -65,58 +66,6 @@ class RoleCount(ApiModel):
     usable: int
 
 
-class CommandKind(StrEnum):
-    """What may be asked of a running coordinator."""
-
-    CHECKPOINT = "Checkpoint"
-    """Save at the next safe point, which is between two steps."""
-    RESET_REFERENCE = "ResetReference"
-    """Reset the reference after a step, in the checkpoint that is made then."""
-    STOP = "Stop"
-    """Save at the next safe point, then end with exit code STOPPED."""
-    RESUME = "Resume"
-    """Go on after a pause by spec.guard; Failed when there is none."""
-
-
-class Command(ApiModel):
-    """POST /v1/commands."""
-
-    id: Id
-    kind: CommandKind
-
-
-def request(kind: CommandKind, token: str) -> Command:
-    """What a request token asks for: the same token is the same command."""
-    return Command(id=f"{kind}-{token}", kind=kind)
-
-
-def requests_of(spec: ProRLJobSpec) -> list[Command]:
-    """What the spec's request tokens ask for."""
-    asked = (
-        (CommandKind.CHECKPOINT, spec.checkpoint.request_token),
-        (CommandKind.RESET_REFERENCE, spec.reference_reset.request_token),
-    )
-    return [request(kind, token) for kind, token in asked if token is not None]
-
-
-class CommandState(StrEnum):
-    """Progress of a command."""
-
-    ACCEPTED = "Accepted"
-    DONE = "Done"
-    FAILED = "Failed"
-
-
-class CommandResult(ApiModel):
-    """Answer to a command; POST the same command again to poll."""
-
-    id: Id
-    state: CommandState
-    step: int | None = None
-    """The step that is durable because of the command."""
-    message: str = ""
-
-
 class StatusDocument(ApiModel):
     """GET /v1/status."""
 
@@ -136,6 +85,8 @@ class StatusDocument(ApiModel):
     learner_restarts: int = 0
     """Times the learner group was rebuilt from a checkpoint within this attempt."""
     spec_hash: str
+    generation: int = 0
+    """metadata.generation of the spec in force."""
     export: ExportStatus | None = None
     export_failure: Annotated[str, StringConstraints(max_length=MAX_STATUS_MESSAGE)] = ""
     """Why the run has no export although it asked for one."""

@@ -12,6 +12,7 @@ from typing import Any
 from prorl_api.canonical import dumps, job_document
 from prorl_api.exit_codes import ExitCode
 from prorl_api.job import ProRLJob
+from prorl_api.rules import MUTABLE
 from prorl_api.wire import JobDocument
 from pydantic import ValidationError
 
@@ -22,10 +23,7 @@ TERMINATION = "termination.json"
 TERMINATION_BYTES = 8192
 REFUSED = 2
 """Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
-MUTABLE = (
-    "suspend", "network.", "rollout.replicas", "guard.", "runPolicy.", "export", "tracking.",
-    "checkpoint.requestToken", "referenceReset.requestToken",
-)  # fmt: skip
+MAY_DIFFER = ("network", *(path.removeprefix("spec.") for path in MUTABLE))
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 
 
@@ -119,7 +117,7 @@ def _first_difference(there: JobDocument, job: ProRLJob) -> str:
         for spec in (there.spec, job.spec)
     )
     for path in sorted(old.keys() | new.keys()):
-        if not path.startswith(MUTABLE) and old.get(path) != new.get(path):
+        if not path.startswith(MAY_DIFFER) and old.get(path) != new.get(path):
             return f"spec.{path} was {old.get(path)!r} and is {new.get(path)!r} now"
     return "its specification differs"
 

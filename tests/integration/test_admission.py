@@ -126,8 +126,10 @@ def test_the_refusal_names_field_value_and_limit(
         ({"checkpoint": {"requestToken": "2026-11-25T10:00:00Z"}}, True),
         ({"referenceReset": {"requestToken": "a"}}, True),
         ({"referenceReset": {"minGapSteps": 7}}, False),
-        ({"checkpoint": {"keep": 7}}, False),
-        ({"algorithm": {"steps": 9}}, False),
+        ({"checkpoint": {"gracePeriodSeconds": 7}}, False),
+        ({"checkpoint": {"keep": 7, "keepBest": 0, "everySteps": 3}}, True),
+        ({"algorithm": {"steps": 9000}}, True),
+        ({"algorithm": {"learningRate": 0.1}}, False),
         ({"rollout": {"engine": "transformers"}}, False),
         ({"image": "x"}, False),
     ],
@@ -140,9 +142,13 @@ def test_only_what_a_run_may_do_without_may_change(
     answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
     assert (answer.returncode == 0) == allowed, answer.stderr
     if not allowed:
-        assert (
-            "only spec.suspend, spec.rollout.replicas, spec.guard, spec.runPolicy" in answer.stderr
-        )
+        assert "only spec.suspend, spec.rollout.replicas, spec.guard" in answer.stderr
+
+
+def test_steps_may_only_grow(kubectl: Kubectl, job: dict[str, Any]) -> None:
+    text = json.dumps({"spec": {"algorithm": {"steps": 9}}})
+    answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
+    assert "9 is less than the 2000 before: steps may only grow" in answer.stderr
 
 
 def test_columns_show_the_status(kubectl: Kubectl, job: dict[str, Any]) -> None:

@@ -57,11 +57,13 @@ async def wait_for_resume(
     status: StatusHolder,
     at_safe_point: Callable[[RunState], Awaitable[None]],
 ) -> None:
-    """Returns when somebody says Resume; whoever asks for a stop or leave is answered meanwhile."""
-    last = state.guard.last
-    why = last.message if last else ""
-    status.stage(Stage.PAUSED, f"{why} Waiting for the command Resume (docs/health.md).")
-    control.pause()
+    """Returns when somebody says Resume or changes the guard; whoever asks for a stop or leave is
+    answered meanwhile."""
+    assert state.guard.paused_by is not None
+    why = f"{state.guard.last.message} " if state.guard.last else ""
+    wait = "Waiting for the command Resume or another spec.guard (docs/health.md)."
+    status.stage(Stage.PAUSED, why + wait)
+    control.pause(state.guard.paused_by)
     while control.paused:
         await at_safe_point(state)
         if control.paused and not control.save_requested:

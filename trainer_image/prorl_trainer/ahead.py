@@ -55,6 +55,10 @@ class Collector:
         self._hold = hold
         self._ahead: Ahead | None = None
 
+    def configure(self, spec: ProRLJobSpec) -> None:
+        """What is collected next follows this spec."""
+        self._algorithm = spec.algorithm
+
     async def collect(self, state: RunState) -> Collected:
         """The groups of the step after state.step; begins with those of the step after it. Raises
         NoSignalError and what engines and verifier raise, also for what was begun earlier."""

@@ -6,7 +6,8 @@ from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 from prometheus_client import CollectorRegistry, generate_latest
 from prorl_api.base import ApiModel
-from prorl_api.wire import Command, Notice
+from prorl_api.commands import Command
+from prorl_api.wire import Notice
 from pydantic import ValidationError
 
 from prorl_trainer.control import Control

@@ -12,11 +12,13 @@ import uuid
 from pathlib import Path
 
 from prorl_api import runtime
-from prorl_api.wire import Command, CommandKind, CommandResult, CommandState
+from prorl_api.commands import Command, CommandKind, CommandResult, CommandState
 
 from prorl_trainer.context import LOOPBACK
 
 TIMEOUT_S = 10.0
+WORDS = [kind for kind in CommandKind if kind is not CommandKind.CONFIGURE]
+"""Configure needs more than a word."""
 
 
 def main() -> None:
@@ -45,7 +47,7 @@ def send(url: str, token: str, command: Command) -> CommandResult:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m prorl_trainer.command", description=__doc__)
-    parser.add_argument("kind", type=CommandKind, choices=list(CommandKind))
+    parser.add_argument("kind", type=CommandKind, choices=WORDS)
     parser.add_argument("--run-dir", type=Path, help="run directory of a `prorl run`")
     return parser
 

@@ -5,16 +5,11 @@ import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from prorl_api.commands import MAX_COMMANDS, Command, CommandKind, CommandResult, CommandState
+from prorl_api.live import LiveSpec
+from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_roles import Role
-from prorl_api.wire import (
-    MAX_COMMANDS,
-    Command,
-    CommandKind,
-    CommandResult,
-    CommandState,
-    Notice,
-    NoticeResult,
-)
+from prorl_api.wire import Notice, NoticeResult
 
 from prorl_trainer.checkpoint.state import ResetEntry, RunState
 
@@ -24,8 +19,10 @@ class Control:
     """Requests that the loop answers at its next safe point. Used from one event loop only."""
 
     stop_requested: bool = False
-    paused: bool = False
-    """The loop waits for Resume."""
+    live: LiveSpec | None = None
+    """What the run is to take over; None: nothing has changed since it began."""
+    paused_by: GuardSpec | None = None
+    """The loop waits for Resume, or for another spec.guard than this."""
     trainers_leaving: dict[str, str] = field(default_factory=dict)
     """Pods of trainers that have been told to go: name -> address."""
     _kinds: dict[str, CommandKind] = field(default_factory=dict)
@@ -61,6 +58,8 @@ class Control:
     def _begin(self, command: Command) -> CommandResult:
         if command.kind is CommandKind.RESUME:
             return self._resume(command.id)
+        if command.live is not None:
+            return self._change(command.id, command.live)
         if command.id in self._durable_resets:
             return _reset_answer(command.id, self._durable_resets[command.id])
         if command.kind is CommandKind.STOP:
@@ -94,16 +93,28 @@ class Control:
         for one in self._pending(*kinds):
             self._results[one] = CommandResult(id=one, state=CommandState.DONE, step=step)
 
-    def pause(self) -> None:
-        """The loop waits until somebody says Resume."""
-        self.paused = True
+    @property
+    def paused(self) -> bool:
+        """Nobody has said yet that the run may go on."""
+        return self.paused_by is not None
+
+    def pause(self, guard: GuardSpec) -> None:
+        """The loop waits until somebody says Resume or changes this guard."""
+        self.paused_by = guard
+
+    def _change(self, command_id: str, live: LiveSpec) -> CommandResult:
+        if self.live is None or live.generation > self.live.generation:
+            self.live = live
+            if live.guard != self.paused_by:
+                self.paused_by = None
+        return CommandResult(id=command_id, state=CommandState.DONE)
 
     def _resume(self, command_id: str) -> CommandResult:
         if not self.paused:
             return CommandResult(
                 id=command_id, state=CommandState.FAILED, message="The run is not paused."
             )
-        self.paused = False
+        self.paused_by = None
         return CommandResult(id=command_id, state=CommandState.DONE)
 
     def notice(self, notice: Notice, address: str) -> NoticeResult:

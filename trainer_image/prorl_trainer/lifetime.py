@@ -6,16 +6,10 @@ import logging
 import os
 import secrets
 
+from prorl_api.commands import requests_of
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import Progress
-from prorl_api.wire import (
-    Outcome,
-    RoleCount,
-    Stage,
-    StatusDocument,
-    TerminationMessage,
-    requests_of,
-)
+from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
 
 from prorl_trainer.api import build_app, serve
 from prorl_trainer.checkpoint.files import storage_errors
@@ -69,6 +63,7 @@ def _desk(context: Context) -> Desk:
             trainers=RoleCount(wanted=spec.world_size, usable=0),
             engines=RoleCount(wanted=spec.rollout.replicas, usable=0),
             spec_hash=context.job.hash,
+            generation=context.job.generation,
         )
     )
     return Desk(

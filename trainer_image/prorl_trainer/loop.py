@@ -7,7 +7,7 @@ validation, reset decision, checkpoint.
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_guard import GuardAction
@@ -37,6 +37,8 @@ class Parts:
     """What the loop works with. Everything is behind a Protocol of protocols.py."""
 
     spec: ProRLJobSpec
+    live_spec: Callable[[], ProRLJobSpec]
+    """The spec with what was changed since, for the next step."""
     prompts: PromptSource
     sampler: Sampler
     collector: Collector
@@ -48,7 +50,7 @@ class Parts:
     roll_back: Callable[[RunState], Awaitable[RunState]]
     """Goes back to the last healthy checkpoint: its state. Raises CheckpointError."""
     wait_for_resume: Callable[[RunState], Awaitable[None]]
-    """Returns when somebody says Resume. May raise as at_safe_point does."""
+    """Returns when somebody says Resume or changes the guard. May raise as at_safe_point does."""
     reset_requests: Callable[[], Sequence[str]]
     """IDs of the commands that ask for a reset of the reference."""
     shards_of: Callable[[int], Awaitable[str]]
@@ -67,12 +69,20 @@ async def train(parts: Parts, state: RunState) -> RunState:
         state = await evaluate(parts, state)
         if is_best(state):
             await parts.save(state)
-    while state.step < parts.spec.algorithm.steps:
+    while state.step < (parts := take_changes(parts)).spec.algorithm.steps:
         await parts.at_safe_point(state)
         state = await resume(parts, state)
-        state = await step(parts, state)
+        state = await step(take_changes(parts), state)
         parts.finished(state)
     return state
+
+
+def take_changes(parts: Parts) -> Parts:
+    """Between two steps: the parts that work by what the spec says now."""
+    spec = parts.live_spec()
+    parts.collector.configure(spec)
+    parts.recorder.configure(spec)
+    return replace(parts, spec=spec)
 
 
 async def step(parts: Parts, state: RunState) -> RunState:

@@ -44,6 +44,10 @@ class Recorder:
         self._levels: dict[str, float] = {}
         self._durable = ReferenceState()
 
+    def configure(self, spec: ProRLJobSpec) -> None:
+        """The run goes on by this spec."""
+        self._spec = spec
+
     def start(self, state: RunState) -> None:
         """The run goes on after state.step steps."""
         interval = self._spec.checkpoint.every_steps

@@ -70,7 +70,7 @@ class Session:
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(desk.context.job, prompts)
         checkpoint = await asyncio.to_thread(desk.store.load, start.resume_of(desk.context))
-        self.state = first if checkpoint is None else start.same_run(first, checkpoint)
+        self.state = first if checkpoint is None else start.same_run(first, checkpoint, spec)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")
         await asyncio.to_thread(ray_driver.connect, desk.context)
@@ -116,10 +116,6 @@ class Session:
             raise StopRequested("Stopped on request before the first step.")
         self._status.message(text)
 
-    def _report_trainers(self, usable: int) -> None:
-        self._status.trainers(usable)
-        self._desk.metrics.record({"trainers_usable": usable})
-
     async def _train(
         self, model_dir: Path, first: RunState, prompts: Prompts, verifier: VerifierClient
     ) -> RunState:
@@ -131,7 +127,7 @@ class Session:
             self._spec.world_size,
             leaving=self._leaving,
             timeout_s=TRAINER_WAIT_S,
-            report=self._report_trainers,
+            report=desk.report_trainers,
         )
         self._joined = True
         status.message("Loading the learners")
@@ -156,6 +152,7 @@ class Session:
         sampler = Sampler(generate=self._generate, verifier=verifier, journal=desk.journal)
         return Parts(
             spec=self._spec,
+            live_spec=desk.live_spec,
             prompts=prompts,
             sampler=sampler,
             collector=Collector(self._spec, prompts, sampler, hold=self._pool.hold),

@@ -100,8 +100,9 @@ def first_state(job: JobDocument, prompts: Prompts) -> RunState:
     )
 
 
-def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
-    """The checkpoint's state. Raises CheckpointError if it was made by another run."""
+def same_run(first: RunState, checkpoint: Checkpoint, spec: ProRLJobSpec) -> RunState:
+    """The checkpoint's state. Raises CheckpointError if it was made by another run, or has more
+    than the run's steps."""
     mine, theirs = first, checkpoint.state
     if mine.spec_hash != theirs.spec_hash:
         raise CheckpointError(
@@ -116,6 +117,11 @@ def same_run(first: RunState, checkpoint: Checkpoint) -> RunState:
                 f"({(before or 'none')[:12]}, now {fingerprint[:12]}). Bring them back as they "
                 "were, or use another job name or claim to start afresh."
             )
+    if theirs.step > spec.algorithm.steps:
+        raise CheckpointError(
+            f"{checkpoint.name} has {theirs.step} finished steps, and spec.algorithm.steps is "
+            f"{spec.algorithm.steps}. Steps may only grow."
+        )
     return theirs
 
 

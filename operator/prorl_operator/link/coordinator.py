@@ -6,7 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import aiohttp
-from prorl_api.wire import Command, StatusDocument
+from prorl_api.commands import Command
+from prorl_api.wire import StatusDocument
 from pydantic import ValidationError
 
 from prorl_operator.plan.observed import Key

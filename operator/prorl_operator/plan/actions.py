@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from prorl_api.commands import Command
 from prorl_api.status import ProRLJobStatus
-from prorl_api.wire import Command
 
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Manifest, Slot

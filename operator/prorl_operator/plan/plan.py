@@ -12,12 +12,12 @@ from prorl_operator.build.services import build_headless_service, build_verifier
 from prorl_operator.build.storage import build_claim
 from prorl_operator.plan import conditions
 from prorl_operator.plan.actions import Action, ApplyObject, ApplyTokens, Plan
+from prorl_operator.plan.commands import wanted_commands
 from prorl_operator.plan.covers import covers
 from prorl_operator.plan.events import transition_events
 from prorl_operator.plan.failure import JobFailure
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.pods import PodPlan, deletions, plan_pods
-from prorl_operator.plan.requests import open_requests
 from prorl_operator.plan.situation import INVALID_SPEC, Situation, classify
 from prorl_operator.plan.status import derive_status
 from prorl_operator.plan.suspend import plan_suspension
@@ -45,7 +45,7 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
         actions=(*objects, *pods.actions),
         status=status,
         events=(*pods.events, *transition_events(observed.stored, status)),
-        commands=open_requests(observed, status) if situation is Situation.ACTIVE else (),
+        commands=wanted_commands(observed, status) if situation is Situation.ACTIVE else (),
         requeue_after_s=_earliest(
             pods.requeue_after_s, _problem_retry_s(observed), _stuck_check_s(observed, now)
         ),

@@ -11,11 +11,11 @@ from prorl_operator.build.config import replicas, slots
 from prorl_operator.build.names import Slot
 from prorl_operator.plan import conditions
 from prorl_operator.plan.blockers import find_blocker
+from prorl_operator.plan.commands import with_observed_tokens
 from prorl_operator.plan.conditions import Verdict
 from prorl_operator.plan.failure import describe_end, find_job_failure, waiting_failures
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training, timestamp
-from prorl_operator.plan.requests import with_observed_tokens
 from prorl_operator.plan.situation import Situation
 from prorl_operator.plan.suspend import began_at
 
@@ -34,6 +34,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
     stored, ledger, generation = observed.stored, observed.ledger, observed.job.metadata.generation
     return ProRLJobStatus(
         observed_generation=generation,
+        applied_generation=_applied_generation(observed),
         phase=phase,
         conditions=conditions.settle(verdicts, stored, generation, now),
         attempt=observed.attempt,
@@ -138,6 +139,12 @@ def _missing_pods(observed: Observed) -> int:
 def _what_is_waited_for(observed: Observed) -> str:
     failures = waiting_failures(observed)
     return describe_end(failures[0]) if failures else ""
+
+
+def _applied_generation(observed: Observed) -> int:
+    if observed.live_document is not None:
+        return observed.live_document.generation
+    return observed.stored.applied_generation if observed.stored else 0
 
 
 def _start_time(observed: Observed) -> str | None:

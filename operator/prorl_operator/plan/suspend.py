@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from prorl_api.wire import Command, CommandKind
+from prorl_api.commands import Command, CommandKind
 
 from prorl_operator.plan.actions import Action
 from prorl_operator.plan.observed import COORDINATOR, Observed

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from prorl_api.canonical import job_document, spec_hash
 from prorl_api.crd import build_schema
 from prorl_api.job import ProRLJobSpec, parse_job
+from prorl_api.live import live_of
 from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
-from prorl_api.rules import IMMUTABLE
-from prorl_api.spec_algorithm import Estimator, KlEstimator, Preset
+from prorl_api.rules import IMMUTABLE, MUTABLE
+from prorl_api.spec_algorithm import AlgorithmSpec, Estimator, KlEstimator, Preset
 from prorl_api.spec_lifecycle import CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec, ResetOptimizer
 from prorl_api.spec_roles import RolloutSpec
@@ -117,28 +118,54 @@ def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
     assert spec_hash(Later.model_validate(body | {"added": 8})) != spec_hash(spec_of())
 
 
-MUTABLE = {"suspend", "guard", "runPolicy", "export", "tracking", "rollout.replicas"} | {
-    "checkpoint.requestToken", "referenceReset.requestToken",
+SPLIT = {
+    "rollout": RolloutSpec, "checkpoint": CheckpointSpec, "referenceReset": ReferenceResetSpec,
+    "algorithm": AlgorithmSpec,
 }  # fmt: skip
-SPLIT = {"rollout": RolloutSpec, "checkpoint": CheckpointSpec, "referenceReset": ReferenceResetSpec}
-"""Blocks of which one field may change."""
+"""Blocks of which a part may change."""
 
 
-def test_what_may_not_change_and_what_is_no_part_of_the_hash_are_all_there_is() -> None:
-    """A field in neither could be changed on a live job, which then refuses its checkpoints."""
+def test_every_field_either_may_change_or_may_not() -> None:
     names = {to_camel(name) for name in ProRLJobSpec.model_fields}
     for block, model in SPLIT.items():
         names |= {f"{block}.{to_camel(name)}" for name in model.model_fields}
-    fixed = {path.removeprefix("spec.") for path in IMMUTABLE}
-    assert fixed | MUTABLE | set(SPLIT) == names
-    assert not fixed & MUTABLE
-
-
-def test_a_request_token_is_no_part_of_what_a_job_is() -> None:
-    asked = parse_job(
-        manifest(checkpoint={"requestToken": "a"}, referenceReset={"requestToken": "b"})
+    fixed, mutable = (
+        {path.removeprefix("spec.") for path in paths} for paths in (IMMUTABLE, MUTABLE)
     )
-    assert spec_hash(asked.spec) == spec_hash(spec_of())
+    assert fixed | mutable | set(SPLIT) == names
+    assert not fixed & mutable
+
+
+CHANGES: dict[str, dict[str, Any]] = {
+    "suspend": {"suspend": True},
+    "rollout.replicas": {"rollout": {"replicas": 3}},
+    "guard": {"guard": {"klAbove": 1}},
+    "runPolicy": {"runPolicy": {"maxRestarts": 1}},
+    "export": {"export": {"uri": "pvc://c/d"}},
+    "tracking": {"tracking": {"wandb": {"project": "p"}}},
+    "algorithm.steps": {"algorithm": {"steps": 7}},
+    "checkpoint.everySteps": {"checkpoint": {"everySteps": 7}},
+    "checkpoint.keep": {"checkpoint": {"keep": 7}},
+    "checkpoint.keepBest": {"checkpoint": {"keepBest": 7}},
+    "checkpoint.requestToken": {"checkpoint": {"requestToken": "a"}},
+    "referenceReset.requestToken": {"referenceReset": {"requestToken": "a"}},
+}
+
+
+@pytest.mark.parametrize("path", [path.removeprefix("spec.") for path in MUTABLE])
+def test_what_may_change_is_no_part_of_what_a_job_is(path: str) -> None:
+    """Or a job that was changed while it goes on would refuse its own checkpoints."""
+    assert spec_hash(parse_job(manifest(**CHANGES[path])).spec) == spec_hash(spec_of())
+
+
+def test_what_a_coordinator_is_handed_makes_its_spec_that_of_the_job() -> None:
+    live = ("guard", "algorithm.steps", "checkpoint.keepBest", "checkpoint.requestToken")
+    changed: dict[str, Any] = {}
+    for path in live:
+        for block, values in CHANGES[path].items():
+            changed[block] = changed.get(block, {}) | values
+    job = parse_job(manifest(**changed))
+    assert live_of(job).over(spec_of()) == job.spec != spec_of()
 
 
 SHAPELESS = st.recursive(

@@ -220,8 +220,8 @@ def make_job(tmp_path: Path, *changes: str):  # type: ignore[no-untyped-def]
 
 def test_another_specification_is_refused_by_its_first_differing_field(tmp_path: Path) -> None:
     os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
-    with pytest.raises(RunDirectoryError, match=r"spec\.algorithm\.steps was 3 and is 9 now"):
-        prepare(tmp_path / "run", make_job(tmp_path, "algorithm.steps=9"), fresh=False)
+    with pytest.raises(RunDirectoryError, match=r"spec\.algorithm\.seed was 0 and is 9 now"):
+        prepare(tmp_path / "run", make_job(tmp_path, "algorithm.seed=9"), fresh=False)
 
 
 def test_fresh_moves_the_old_run_aside(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_fresh_moves_the_old_run_aside(tmp_path: Path) -> None:
 
 def test_what_may_change_does_not_hinder_a_resume(tmp_path: Path) -> None:
     os.close(prepare(tmp_path / "run", make_job(tmp_path), fresh=False))
-    changed = make_job(tmp_path, "rollout.replicas=2", "runPolicy.maxRestarts=3")
+    changed = make_job(tmp_path, "rollout.replicas=2", "algorithm.steps=9", "checkpoint.keep=5")
     os.close(prepare(tmp_path / "run", changed, fresh=False))
     assert json.loads((tmp_path / "run/job.json").read_text())["spec"]["rollout"]["replicas"] == 2
 

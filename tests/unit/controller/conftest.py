@@ -17,8 +17,9 @@ from controller_builders import (
     make_job,
     make_pod_view,
 )
+from prorl_api.commands import Command
 from prorl_api.status import Progress
-from prorl_api.wire import Command, StatusDocument
+from prorl_api.wire import StatusDocument
 from prorl_operator.build.names import Slot
 from prorl_operator.errors import ApiError
 from prorl_operator.kube.apply import Applier

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from aiohttp import web
 from controller_builders import UID, make_document
+from prorl_api.commands import Command, CommandKind
 from prorl_api.status import Progress
-from prorl_api.wire import Command, CommandKind, StatusDocument
+from prorl_api.wire import StatusDocument
 from prorl_operator.link.coordinator import LONGEST_DOCUMENT, CoordinatorLink, Target
 
 KEY = ("team", "q")

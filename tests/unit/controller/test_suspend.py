@@ -25,9 +25,9 @@ from controller_builders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from prorl_api.commands import CommandKind
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import ConditionType, Phase, ProRLJobStatus
-from prorl_api.wire import CommandKind
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.actions import CreatePod, DeletePod, Plan
 from prorl_operator.plan.observed import Observed, PodView

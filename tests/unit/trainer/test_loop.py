@@ -9,10 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prorl_api.job import ProRLJobSpec
+from prorl_api.commands import Command, CommandKind, CommandState, configure
+from prorl_api.job import ProRLJobSpec, parse_job
+from prorl_api.live import live_of
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.status import Progress
-from prorl_api.wire import Command, CommandKind, CommandState, RoleCount, Stage, StatusDocument
+from prorl_api.wire import JobDocument, RoleCount, Stage, StatusDocument
 from prorl_trainer import actions
 from prorl_trainer.ahead import Collector
 from prorl_trainer.checkpoint.directory import Directory
@@ -20,7 +22,9 @@ from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.collect import Sampler
+from prorl_trainer.context import Context
 from prorl_trainer.control import Control
+from prorl_trainer.desk import Desk
 from prorl_trainer.errors import GuardError, NonFiniteError, TrainingError
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.observe.metrics import Metrics
@@ -138,8 +142,18 @@ class Run:
                 engines=RoleCount(wanted=1, usable=1),
             )
         )  # fmt: skip
-        tracker = Tracker(directory, attempt=1, step=0)
-        self.recorder = Recorder(self.spec, tracker, Metrics(), self.status)
+        tracker, metrics = Tracker(directory, attempt=1, step=0), Metrics()
+        self.recorder = Recorder(self.spec, tracker, metrics, self.status)
+        context = Context(
+            local=True, attempt=None, directory=directory, host="", port=0, node_ip="",
+            job=JobDocument(name="j", namespace="n", uid="u", spec=self.spec, hash="h"),
+            api_token="", ray_token="", verifier_token="", verifier_url=None,
+            termination_file=directory / "termination.json",
+        )  # fmt: skip
+        self.desk = Desk(
+            context=context, store=self.store, attempt=1, control=self.control, metrics=metrics,
+            status=self.status,
+        )  # fmt: skip
 
     async def generate(
         self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
@@ -178,6 +192,7 @@ class Run:
         sampler = Sampler(generate=self.generate, verifier=self)
         return Parts(
             spec=self.spec,
+            live_spec=self.desk.live_spec,
             prompts=Prompts(),
             sampler=sampler,
             collector=Collector(self.spec, Prompts(), sampler, hold=lambda: None),
@@ -508,3 +523,51 @@ async def test_a_checkpoint_that_is_asked_for_in_a_pause_is_there_already(tmp_pa
     with pytest.raises(TrainingError, match="stopped"):
         await training
     assert run.learners.references == [([HIGH, HIGH], False)]
+
+
+def change(run: Run, generation: int, **spec: Any) -> None:
+    """As the operator does when the job was changed."""
+    body = run.spec.model_dump(by_alias=True)
+    for block, values in spec.items():
+        body[block] |= values
+    metadata = {"name": "j", "generation": generation}
+    run.control.command(configure(live_of(parse_job({"metadata": metadata, "spec": body}))))
+
+
+async def test_a_run_goes_on_for_as_many_steps_as_it_is_given_before_its_last_one_is_done(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, [0.1], every=100, algorithm={"steps": 3}, rollout={"maxStaleness": 1})
+
+    async def at_safe_point(state: RunState) -> None:
+        if state.step == 2:
+            change(run, 2, algorithm={"steps": 6}, checkpoint={"everySteps": 2, "keep": 4})
+
+    run.at_safe_point = at_safe_point  # type: ignore[method-assign]
+    assert (await run.train()).step == 6
+    assert run.ordinals == list(range(6))
+    assert run.steps_on_disk() == [4, 6], "3 is no multiple of 2, nor the last step any more"
+    document = run.status.document()
+    assert (document.generation, document.progress.total_steps) == (2, 6)
+    assert (run.store.keep, run.desk.context.job.spec.algorithm.steps) == (4, 6)
+
+
+async def test_what_was_changed_earlier_does_not_take_back_what_was_changed_later(
+    tmp_path: Path,
+) -> None:
+    run = Run(tmp_path, [0.1], algorithm={"steps": 2})
+    change(run, 3, algorithm={"steps": 4})
+    change(run, 2, algorithm={"steps": 9})
+    assert (await run.train()).step == 4
+
+
+async def test_another_guard_ends_a_pause_and_the_next_step_obeys_it(tmp_path: Path) -> None:
+    run = Run(tmp_path, [HIGH], guard={"klAbove": 1, "consecutive": 1, "action": "Pause"})
+    training = asyncio.create_task(run.train())
+    while run.status.document().stage is not Stage.PAUSED:
+        await asyncio.sleep(0)
+    change(run, 2, checkpoint={"keep": 9})
+    assert run.control.paused, "the guard is as it was"
+    change(run, 3, guard={"klAbove": 10})
+    assert (await training).step == 8
+    assert len(run.records("guard")) == 1

@@ -75,9 +75,20 @@ def checkpoint_of(state: RunState) -> Checkpoint:
     return Checkpoint(name="step-7", shards="", manifest=manifest, state=state)
 
 
+SPEC = make_context(attempt=1, resume=Resume.LATEST).job.spec
+
+
+def test_a_run_with_more_steps_behind_it_than_it_is_to_have_is_refused() -> None:
+    done = make_state(step=SPEC.algorithm.steps + 1)
+    with pytest.raises(CheckpointError, match=r"2001 finished steps, .* is 2000\. Steps may only"):
+        same_run(make_state(), checkpoint_of(done), SPEC)
+    just = make_state(step=SPEC.algorithm.steps)
+    assert same_run(make_state(), checkpoint_of(just), SPEC) is just
+
+
 def test_a_checkpoint_of_the_same_rows_is_gone_on_from() -> None:
     saved = make_state(step=7, sums="a", words="b")
-    assert same_run(make_state(sums="a", words="b"), checkpoint_of(saved)) is saved
+    assert same_run(make_state(sums="a", words="b"), checkpoint_of(saved), SPEC) is saved
 
 
 @pytest.mark.parametrize(
@@ -93,4 +104,4 @@ def test_a_checkpoint_of_other_rows_is_refused_by_the_sets_name(
     saved: RunState, words: str
 ) -> None:
     with pytest.raises(CheckpointError, match=words):
-        same_run(make_state(sums="a", words="c"), checkpoint_of(saved))
+        same_run(make_state(sums="a", words="c"), checkpoint_of(saved), SPEC)

@@ -46,7 +46,7 @@ class CheckpointStore:
 
     def __init__(self, medium: Medium, *, keep: int) -> None:
         self._medium = medium
-        self._keep = max(MIN_KEEP, keep)
+        self.keep = keep
         self._attempt = 0
         self.last_step: int | None = None
         """Step of the checkpoint that was committed or loaded last."""
@@ -192,7 +192,7 @@ class CheckpointStore:
             newest = steps[-1]
             self._medium.check(newest, self._medium.manifest(newest), hashes=False)
             spared = {*state.best_steps, *healthy(steps, state.guard.since)}
-            for step in dispensable(steps, keep=self._keep, spared=spared):
+            for step in dispensable(steps, keep=max(MIN_KEEP, self.keep), spared=spared):
                 self._medium.remove(step)
         except (StorageError, ValueError) as error:
             log.warning("checkpoints in %s were not pruned: %s", self._medium.place, error)

@@ -49,6 +49,10 @@ class StatusHolder:
         """After a rule of spec.guard was acted on."""
         self._set(guard=guard)
 
+    def generation(self, generation: int) -> None:
+        """The run goes on by the spec of this generation."""
+        self._set(generation=generation)
+
     def trainers(self, usable: int) -> None:
         """Learner ranks that can be used now."""
         self._set(trainers=RoleCount(wanted=self._document.trainers.wanted, usable=usable))

@@ -1,14 +1,16 @@
-"""Request tokens: what a coordinator is asked once, and what status says of it.
+"""What a running coordinator is told of the spec: what has changed, and its request tokens.
 
-The operator remembers nothing: a token that status does not echo is sent, again and again; the same
-token is the same command, which the coordinator carries out once.
+The operator remembers nothing. A coordinator says which generation is in force; a token that status
+does not echo is sent, again and again: the same token is the same command, which is carried out
+once.
 """
 
 from dataclasses import replace
 from typing import TypeVar
 
+from prorl_api.commands import Command, CommandKind, CommandState, configure, request
+from prorl_api.live import live_of
 from prorl_api.status import CheckpointStatus, ProRLJobStatus, ReferenceStatus
-from prorl_api.wire import Command, CommandKind, CommandState, request
 
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training
@@ -16,7 +18,14 @@ from prorl_operator.plan.progress import Training
 Echo = TypeVar("Echo", CheckpointStatus, ReferenceStatus)
 
 
-def open_requests(observed: Observed, status: ProRLJobStatus) -> tuple[Command, ...]:
+def wanted_commands(observed: Observed, status: ProRLJobStatus) -> tuple[Command, ...]:
+    """What the coordinator is to be told of the spec."""
+    document, live = observed.live_document, live_of(observed.job)
+    changed = document is not None and document.generation < live.generation
+    return (*((configure(live),) if changed else ()), *_open_requests(observed, status))
+
+
+def _open_requests(observed: Observed, status: ProRLJobStatus) -> tuple[Command, ...]:
     """What the spec asks for and status does not echo yet."""
     spec = observed.job.spec
     asked = (
