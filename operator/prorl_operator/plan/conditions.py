@@ -7,7 +7,7 @@ from enum import StrEnum
 
 from prorl_api.spec_roles import Role
 from prorl_api.status import Condition, ConditionType, Phase, ProRLJobStatus, Roles
-from prorl_api.wire import Stage
+from prorl_api.wire import Stage, StatusDocument
 
 from prorl_operator.plan.blockers import Blocked
 from prorl_operator.plan.failure import JobFailure
@@ -26,6 +26,7 @@ class Reason(StrEnum):
     TRAINING = "Training"
     SAVING = "Saving"
     PAUSED = "Paused"
+    WAITING_FOR_ENGINES = "WaitingForEngines"
     STARTING = "Starting"
     WAITING_FOR_PODS = "WaitingForPods"
     RECOVERING = "Recovering"
@@ -74,6 +75,9 @@ def progressing(observed: Observed, phase: Phase, training: Training, wait: str)
     kind = ConditionType.PROGRESSING
     if phase is Phase.RUNNING and document and document.stage is Stage.PAUSED:
         return _verdict(kind, False, Reason.PAUSED, f"{_steps_done(training)} {said}")
+    lack = _lacking_engines(observed, document)
+    if phase is Phase.RUNNING and lack:
+        return _verdict(kind, False, Reason.WAITING_FOR_ENGINES, f"{_steps_done(training)} {lack}")
     if phase is Phase.RUNNING:
         reason = Reason.SAVING if document and document.stage is Stage.SAVING else Reason.TRAINING
         return _verdict(kind, True, reason, _steps_done(training))
@@ -83,6 +87,17 @@ def progressing(observed: Observed, phase: Phase, training: Training, wait: str)
         return _verdict(kind, False, Reason.STARTING, said or "The coordinator is starting.")
     parts = [_steps_done(training), wait or said or "The coordinator is being replaced."]
     return _verdict(kind, False, Reason.RECOVERING, " ".join(parts))
+
+
+def _lacking_engines(observed: Observed, document: StatusDocument | None) -> str:
+    """Why a run that trains cannot generate; nothing where it can."""
+    least = observed.job.spec.rollout.min_replicas
+    if document is None or document.stage is not Stage.TRAINING or document.engines.usable >= least:
+        return ""
+    return (
+        f"Generation waits: {document.engines.usable} engines can be used, and "
+        f"spec.rollout.minReplicas is {least}."
+    )
 
 
 def checkpointed(training: Training) -> Verdict:
@@ -95,8 +110,8 @@ def checkpointed(training: Training) -> Verdict:
     return _verdict(ConditionType.CHECKPOINTED, True, Reason.SAVED, message)
 
 
-def degraded(roles: Roles, phase: Phase) -> Verdict:
-    """The job trains with fewer engines or verifiers than it should have."""
+def degraded(roles: Roles, phase: Phase, min_engines: int) -> Verdict:
+    """The job trains, or waits, with fewer engines or verifiers than it should have."""
     kind = ConditionType.DEGRADED
     helpers = (("rollout", roles.rollout), ("verifier", roles.verifier))
     lacking = [(role, one) for role, one in helpers if one.ready < one.desired]
@@ -106,7 +121,9 @@ def degraded(roles: Roles, phase: Phase) -> Verdict:
         f"{one.ready} of {one.desired} {role} pods are ready ({one.failed} failed so far)"
         for role, one in lacking
     ]
-    return _verdict(kind, True, Reason.ROLES_REDUCED, "Training goes on: " + ", ".join(parts) + ".")
+    goes_on = roles.rollout.ready >= min_engines
+    how = "Training goes on" if goes_on else "Generation waits for engines"
+    return _verdict(kind, True, Reason.ROLES_REDUCED, f"{how}: " + ", ".join(parts) + ".")
 
 
 def exported(training: Training) -> Verdict:

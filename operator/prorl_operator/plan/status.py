@@ -117,7 +117,7 @@ def _verdicts(
             conditions.roles_ready(roles, find_blocker(observed)),
             conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
             conditions.checkpointed(training),
-            conditions.degraded(roles, phase),
+            conditions.degraded(roles, phase, observed.job.spec.rollout.min_replicas),
         ]
         return [*active, *conditions.resumed(observed, _missing_pods(observed))]
     if situation in (Situation.SUSPENDING, Situation.SUSPENDED):

@@ -7,12 +7,13 @@ from controller_builders import (
     make_checkpoint,
     make_condition,
     make_document,
+    make_job,
     make_observed,
     make_status,
     text,
 )
 from prorl_api.status import ConditionType, Phase, Progress, Roles, RoleStatus
-from prorl_api.wire import Stage
+from prorl_api.wire import RoleCount, Stage
 from prorl_operator.plan import conditions
 from prorl_operator.plan.blockers import Blocked
 from prorl_operator.plan.conditions import MESSAGE_LIMIT, Verdict
@@ -96,6 +97,19 @@ def test_progressing_says_what_is_waited_for(
     assert said(conditions.progressing(observed, phase, training, wait)) == expected
 
 
+@pytest.mark.parametrize(("usable", "least"), [(0, 1), (1, 2), (2, 2)])
+def test_a_run_with_fewer_engines_than_its_least_does_not_progress(usable: int, least: int) -> None:
+    observed = make_observed(
+        job=make_job(rollout={"replicas": 4, "minReplicas": least}),
+        document=make_document(engines=RoleCount(wanted=4, usable=usable)),
+    )
+    message = f"Generation waits: {usable} engines can be used, and spec.rollout.minReplicas is"
+    expected = (True, "Training", SEVEN)
+    if usable < least:
+        expected = (False, "WaitingForEngines", f"{SEVEN} {message} {least}.")
+    assert said(conditions.progressing(observed, Phase.RUNNING, TRAINED, "")) == expected
+
+
 def test_checkpointed_names_step_and_place() -> None:
     where = "pvc://q-checkpoints/q/checkpoints/step-00000005"
     message = f"The checkpoint of step 5 is durable at {where}."
@@ -109,7 +123,9 @@ def test_a_running_job_with_fewer_helpers_is_degraded() -> None:
         "Training goes on: 3 of 4 rollout pods are ready (6 failed so far), "
         "0 of 1 verifier pods are ready (0 failed so far)."
     )
-    assert said(conditions.degraded(REDUCED, Phase.RUNNING)) == (True, "RolesReduced", message)
+    assert said(conditions.degraded(REDUCED, Phase.RUNNING, 3)) == (True, "RolesReduced", message)
+    waits = message.replace("Training goes on", "Generation waits for engines")
+    assert said(conditions.degraded(REDUCED, Phase.RUNNING, 4)) == (True, "RolesReduced", waits)
 
 
 @pytest.mark.parametrize(
@@ -124,7 +140,7 @@ def test_a_running_job_with_fewer_helpers_is_degraded() -> None:
 )
 def test_only_training_that_goes_on_with_less_is_degraded(roles: Roles, phase: Phase) -> None:
     expected = (False, "FullStrength", "No role is reduced.")
-    assert said(conditions.degraded(roles, phase)) == expected
+    assert said(conditions.degraded(roles, phase, 1)) == expected
 
 
 def test_the_end_is_told_with_the_steps_or_the_failure() -> None:
