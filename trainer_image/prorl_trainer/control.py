@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from prorl_api.commands import MAX_COMMANDS, Command, CommandKind, CommandResult, CommandState
@@ -23,6 +23,8 @@ class Control:
     """What the run is to take over; None: nothing has changed since it began."""
     paused_by: GuardSpec | None = None
     """The loop waits for Resume, or for another spec.guard than this."""
+    drain: Callable[[str], bool] = lambda _: True
+    """Takes the requests away from the engines at an address; True: no engine is there any more."""
     trainers_leaving: dict[str, str] = field(default_factory=dict)
     """Pods of trainers that have been told to go: name -> address."""
     _kinds: dict[str, CommandKind] = field(default_factory=dict)
@@ -118,7 +120,10 @@ class Control:
         return CommandResult(id=command_id, state=CommandState.DONE)
 
     def notice(self, notice: Notice, address: str) -> NoticeResult:
-        """A trainer may go after the next save; any other pod at once."""
+        """A trainer may go after the next save, a rollout pod when its engines have finished what
+        they have; any other pod at once."""
+        if notice.role is Role.ROLLOUT:
+            return NoticeResult(may_go=self.drain(address))
         if notice.role is not Role.TRAINER or notice.pod in self._released:
             return NoticeResult(may_go=True, saved_step=self._released.get(notice.pod))
         self.trainers_leaving[notice.pod] = address

@@ -105,11 +105,6 @@ def live_nodes() -> list[Node]:
     return sorted(nodes, key=lambda node: (node.address, node.node_id))
 
 
-def engine_places() -> list[str]:
-    """NODE_ID/SLOT for every engine that the live nodes can hold."""
-    return [f"{node.node_id}/{slot}" for node in live_nodes() for slot in range(node.engines)]
-
-
 def trainers_at(addresses: set[str], nodes: list[Node]) -> set[str]:
     """IDs of the trainers' nodes at the addresses. An address may soon be another pod's."""
     return {node.node_id for node in nodes if node.address in addresses and node.trainer_ranks}

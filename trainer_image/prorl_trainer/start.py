@@ -27,6 +27,7 @@ from prorl_trainer.observe.trackers import Trackers, check_tracking, open_forwar
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine, start_engine
 from prorl_trainer.rollout.backend import Backend, choose_backend, wire_dtype
+from prorl_trainer.rollout.places import Places, node_of
 from prorl_trainer.rollout.pool import EnginePool
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.verify.client import VerifierClient
@@ -169,20 +170,22 @@ def pool(
 
     def place(where: str) -> RayEngine:
         name = f"engine-{uuid.uuid4().hex[:8]}"
-        return start_engine(settings, node_id=where.split("/")[0], name=name)
+        return start_engine(settings, node_id=node_of(where), name=name)
 
     def changed(usable: int, lost: int) -> None:
         desk.status.engines(usable)
         desk.metrics.record({"engines_usable": usable})
         desk.metrics.count("engines_lost", lost)
 
+    places = Places(ray_driver.live_nodes)
     made = EnginePool(
-        places=ray_driver.engine_places,
+        places=places,
         start=place,
         send=send,
         min_engines=spec.rollout.min_replicas,
         on_change=changed,
     )
+    desk.control.drain = lambda address: not made.is_on(places.give_up(address))
     made.open()
     return made
 

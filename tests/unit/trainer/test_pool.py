@@ -7,7 +7,12 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 from drawing import complete
+from prorl_api.spec_roles import Role
+from prorl_api.wire import Notice
+from prorl_trainer.control import Control
 from prorl_trainer.errors import EngineLostError, WeightSyncError
+from prorl_trainer.ray_driver import Node
+from prorl_trainer.rollout.places import Places, node_of
 from prorl_trainer.rollout.pool import MAX_DEATHS, EnginePool
 from prorl_trainer.rollout.stall import Stall
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
@@ -81,12 +86,20 @@ class World:
     """Their processes live, and nothing comes of it."""
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: hanging ones still say how many tokens they have drawn."""
+    leaving: set[str] = field(default_factory=set)
+    """Nodes that are to go."""
     turn: asyncio.Event | None = None
     """Nothing is drawn before it is set."""
     sent: int = 0
     engines: list[ScriptedEngine] = field(default_factory=list)
     usable: int = 0
     lost: int = 0
+
+    def find(self) -> list[str]:
+        return list(self.places)
+
+    def is_leaving(self, place: str) -> bool:
+        return node_of(place) in self.leaving
 
     def start(self, place: str) -> ScriptedEngine:
         self.engines.append(ScriptedEngine(f"engine-{len(self.engines)}", place, self))
@@ -109,7 +122,7 @@ async def pool_of(
     world: World, *, at_least: int, stall_seconds: float = 60.0
 ) -> AsyncIterator[EnginePool[ScriptedEngine]]:
     pool = EnginePool(
-        places=lambda: list(world.places),
+        places=world,
         start=world.start,
         send=world.send,
         min_engines=at_least,
@@ -248,6 +261,64 @@ async def test_while_learners_change_their_weights_no_engine_is_sent_any() -> No
         await pool.publish()
         assert await drawing == ["engine-1"]
         assert world.sent == 2
+
+
+async def test_an_engine_whose_pod_is_to_go_finishes_what_it_has_and_gets_nothing_more() -> None:
+    world = World(["a/0", "b/0"], turn=asyncio.Event())
+    async with pool_of(world, at_least=1) as pool:
+        await until(lambda: len(pool._loaded) == 2)
+        await pool.publish()
+        first = asyncio.create_task(generate(pool, 1))
+        await until(lambda: pool._load["engine-0"] == 1)
+        world.leaving = {"a"}
+        await until(lambda: pool.num_usable == world.usable == 1)
+        await pool.publish()
+        more = asyncio.create_task(generate(pool, 2))
+        await until(lambda: pool._load["engine-1"] == 2)
+        assert pool.is_on({"a"}), "it still draws"
+        assert world.turn is not None
+        world.turn.set()
+        assert (await first, await more) == (["engine-0"], ["engine-1", "engine-1"])
+        await until(lambda: not pool.is_on({"a"}))
+        assert (world.lost, len(world.engines), world.engines[0].closed) == (0, 2, True)
+        assert pool.is_on({"b"})
+
+
+async def test_below_the_least_number_generation_waits_for_another_engine() -> None:
+    world = World(["a/0"])
+    async with pool_of(world, at_least=1) as pool:
+        await pool.publish()
+        world.leaving = {"a"}
+        await until(lambda: not pool.is_on({"a"}))
+        drawing = asyncio.create_task(generate(pool, 1))
+        world.places = ["a/0", "b/0"]
+        assert await drawing == ["engine-1"]
+        assert [engine.place for engine in world.engines] == ["a/0", "b/0"]
+
+
+def test_a_place_that_is_given_up_is_known_by_its_node_and_not_by_its_address() -> None:
+    nodes = [make_node("old"), make_node("other", address="10.0.0.2"), make_node("head", engines=0)]
+    places = Places(lambda: nodes)
+    assert places.find() == ["old/0", "old/1", "other/0", "other/1"]
+    assert places.give_up("10.0.0.1") == {"old"}
+    assert [place for place in places.find() if places.is_leaving(place)] == ["old/0", "old/1"]
+    nodes[0] = make_node("new")
+    assert not any(places.is_leaving(place) for place in places.find())
+    assert places.give_up("10.0.0.9") == set()
+
+
+def make_node(node_id: str, *, address: str = "10.0.0.1", engines: int = 2) -> Node:
+    return Node(node_id=node_id, address=address, trainer_ranks=0, engines=engines)
+
+
+def test_a_rollout_pod_may_go_when_no_engine_is_there_any_more() -> None:
+    control, there = Control(), ["10.0.0.1"]
+    notice = Notice(pod="q-rollout-0-1", role=Role.ROLLOUT, index=0, deadline_seconds=20)
+    assert control.notice(notice, "10.0.0.1").may_go, "there are no engines yet"
+    control.drain = lambda address: address not in there
+    assert not control.notice(notice, "10.0.0.1").may_go
+    there.clear()
+    assert control.notice(notice, "10.0.0.1").may_go
 
 
 def test_an_engine_has_stalled_only_when_busy_without_progress_for_the_whole_limit() -> None:

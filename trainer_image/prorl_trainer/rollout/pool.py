@@ -7,11 +7,12 @@ learners are changing their weights just now.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Generic, TypeVar
 
 from prorl_trainer.errors import EngineLostError
-from prorl_trainer.rollout.pool_engine import PoolEngine
+from prorl_trainer.rollout.places import node_of
+from prorl_trainer.rollout.pool_engine import PlaceList, PoolEngine
 from prorl_trainer.rollout.stall import STALL_SECONDS, wait_stalled
 from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
@@ -19,33 +20,26 @@ log = logging.getLogger(__name__)
 
 SCAN_SECONDS = 1.0
 MAX_DEATHS = 3
-"""Engines that die in a row without having generated anything, on nodes that live on: the fault is
-not a node's."""
-
+"""In a row, without having generated anything, on nodes that live on: no node's fault."""
 
 E = TypeVar("E", bound=PoolEngine)
 
 
-def least_loaded(load: dict[str, int]) -> str:
-    """The engine with the fewest requests; ties go by name, so that a run repeats."""
-    return min(sorted(load), key=lambda name: load[name])
-
-
 class EnginePool(Generic[E]):
-    """`places` lists where an engine can be, `start` puts one there, `send` gives engines the
-    current weights. Generation waits while fewer than min_engines are usable."""
+    """`places`: where engines can be; `start` puts one there, `send` gives them weights of now.
+    Generation waits while fewer than min_engines are usable."""
 
     def __init__(
         self,
         *,
-        places: Callable[[], list[str]],
+        places: PlaceList,
         start: Callable[[str], E],
         send: Callable[[list[E]], Awaitable[None]],
         min_engines: int,
         on_change: Callable[[int, int], None],
     ) -> None:
         """on_change is told how many engines are usable, and how many were lost just now."""
-        self._list_places = places
+        self._places = places
         self._start = start
         self._send = send
         self._min_engines = min_engines
@@ -78,6 +72,10 @@ class EnginePool(Generic[E]):
         """Engines that may be given requests."""
         return len(self._usable)
 
+    def is_on(self, nodes: Collection[str]) -> bool:
+        """Whether an engine is on one of the nodes."""
+        return any(node_of(place) in nodes for place in self._place_of.values())
+
     def hold(self) -> None:
         """Until the next publish no engine gets weights: those of the learners are changing. Usable
         engines go on."""
@@ -95,12 +93,12 @@ class EnginePool(Generic[E]):
     async def generate(
         self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
     ) -> None:
-        """Draws on the least loaded engine, and hands each completion over once, when it ends. What
-        a lost engine has not finished is drawn again on another one."""
+        """Draws on the engine with the fewest requests (ties by name: runs repeat), and hands each
+        completion over once, when it ends. What a lost engine leaves is drawn again on another."""
         missing = {request.request_id: request for request in requests}
         while missing:
             await self._wait_usable()
-            name = least_loaded({name: self._load[name] for name in self._usable})
+            name = min(sorted(self._usable), key=lambda one: self._load[one])
             try:
                 await self._draw(name, missing, on_completion)
             except EngineLostError as error:
@@ -170,24 +168,22 @@ class EnginePool(Generic[E]):
     def _raise_fault(self) -> None:
         """Raises what ended the scanner or an engine's start and is no mere loss."""
         for task in (self._scanner, *self._tasks.values()):
-            if task is not None and task.done() and not task.cancelled():
-                error = task.exception()
-                if error is not None:
-                    raise error
+            ended = task if task is not None and task.done() and not task.cancelled() else None
+            if ended and (error := ended.exception()):
+                raise error
 
     async def _lose(self, name: str, error: EngineLostError) -> None:
         """Drops an engine that died. Raises the error when engines only die."""
         place = self._place_of.get(name)
         untried = name in self._engines and name not in self._proven
         self._drop(name, lost=1)
-        if untried and place in await asyncio.to_thread(self._list_places):
+        if untried and place in await asyncio.to_thread(self._places.find):
             self._deaths += 1
             if self._deaths >= MAX_DEATHS:
                 raise error
 
     def _drop(self, name: str, *, lost: int) -> None:
-        engine = self._engines.pop(name, None)
-        if engine is None:
+        if (engine := self._engines.pop(name, None)) is None:
             return
         self._place_of.pop(name, None)
         self._loaded.discard(name)
@@ -203,7 +199,7 @@ class EnginePool(Generic[E]):
     async def _scan(self) -> None:
         try:
             while True:
-                self._match(await asyncio.to_thread(self._list_places))
+                self._match(await asyncio.to_thread(self._places.find))
                 await asyncio.sleep(SCAN_SECONDS)
         finally:
             self._changed.set()
@@ -213,12 +209,24 @@ class EnginePool(Generic[E]):
             if place not in places:
                 log.warning("engine=%s lost: its node is gone", name)
                 self._drop(name, lost=1)
-        for place in sorted(set(places) - set(self._place_of.values())):
+            elif self._places.is_leaving(place):
+                self._drain(name)
+        free = set(places) - set(self._place_of.values())
+        for place in sorted(one for one in free if not self._places.is_leaving(one)):
             engine = self._start(place)
             self._engines[engine.name] = engine
             self._place_of[engine.name] = place
             self._load[engine.name] = 0
             self._tasks[engine.name] = asyncio.create_task(self._attend(engine))
+
+    def _drain(self, name: str) -> None:
+        """Gives the engine nothing more; it goes when it has finished what it has."""
+        self._loaded.discard(name)
+        self._usable.discard(name)
+        self._on_change(len(self._usable), 0)
+        if self._load[name] == 0:
+            log.info("engine=%s drained: its pod is to go", name)
+            self._drop(name, lost=0)
 
     async def _attend(self, engine: E) -> None:
         """An engine's start, and whatever befalls it that no call notices."""

@@ -1,9 +1,21 @@
-"""What the pool asks of an engine."""
+"""What the pool asks of an engine and of the list of places."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
 from prorl_trainer.types import GenerationRequest, OnCompletion
+
+
+class PlaceList(Protocol):
+    """Where the pool may put engines; see places.Places."""
+
+    def find(self) -> list[str]:
+        """All places of now; a thread calls it."""
+        ...
+
+    def is_leaving(self, place: str) -> bool:
+        """What is there is to finish, and nothing new is put there."""
+        ...
 
 
 class PoolEngine(Protocol):
