@@ -29,6 +29,7 @@ def values(run: LocalRun, kind: str) -> dict[int, dict[str, Any]]:
 def test_a_kl_spike_resets_and_kl_is_0_in_the_first_step_after(cache: Path, tmp_path: Path) -> None:
     rule = (
         "referenceReset: {everySteps: 0, minGapSteps: 4, optimizer: Clear, rewarmSteps: 1, "
+        "requestToken: now, "
         "klSpike: {absolute: 1.0e-7, consecutive: 1}}"
     )
     manifest = SHORT.replace("referenceReset: {everySteps: 7}", rule)
@@ -37,10 +38,10 @@ def test_a_kl_spike_resets_and_kl_is_0_in_the_first_step_after(cache: Path, tmp_
     assert code == 0, output + run.log()
     resets = values(run, "reset")
     assert [(s, r["reason"], r["source_step"]) for s, r in resets.items()] == [
-        (4, "KlSpike", 4), (8, "KlSpike", 8), (12, "KlSpike", 12),
+        (1, "Requested", 1), (5, "KlSpike", 5), (9, "KlSpike", 9), (13, "KlSpike", 13),
     ]  # fmt: skip
     kl = {step: v["kl"] for step, v in values(run, "step").items()}
-    assert [step for step in kl if kl[step] == 0] == [1, 5, 9, 13], "0 against itself"
+    assert [step for step in kl if kl[step] == 0] == [1, 2, 6, 10, 14], "0 against itself"
     assert len(kl) == STEPS
 
 

@@ -86,7 +86,8 @@ def _reset_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | Non
             f"The reference policy was reset at step {reference.last_reset_step} "
             f"({reference.last_reason}); it is version {reference.version} now."
         ),
-        identity=str(reference.version),
+        # A rollback takes a version back, and the next reset makes it again.
+        identity=f"{reference.version}-{reference.last_reset_step}",
     )
 
 

@@ -426,6 +426,9 @@ async def test_a_reset_that_is_asked_for_is_made_once_and_done_when_it_is_durabl
     assert run.steps_on_disk() == [7, 8]
     assert run.learners.references[0] == ([0.1], False)
     assert state.reference.log[0].requests == ["a"]
+    counted = run.desk.metrics.registry.get_sample_value
+    for reason in ("Requested", "Interval"):
+        assert counted("prorl_reference_resets_total", {"reason": reason}) == 1
     assert run.control.results[0].message == "The reference is version 1, reset after step 1."
 
 
