@@ -42,5 +42,7 @@ def _row(one: Exported, used: Mapping[str, Sequence[str]]) -> str:
     labels = ", ".join(f"`{label}`" for label in one.labels)
     meaning = one.text.replace("|", "\\|")
     users = sorted({user for name in one.names for user in used.get(name, ())})
+    if not users and one.name not in NOT_SHOWN:
+        raise SystemExit(f"{one.name}: no dashboard or alert asks for it, nor is it in NOT_SHOWN.")
     shown = ", ".join(users) or f"nobody: {NOT_SHOWN[one.name]}"
     return f"| `{one.name}` | {one.kind} | {labels} | {one.unit} | {meaning} | {shown} |"

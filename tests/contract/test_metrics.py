@@ -10,7 +10,8 @@ from prorl_trainer.observe.metrics import LABELLED
 METRICS = exported()
 BOUNDED_LABELS = {
     "namespace", "prorl_job",  # one job each
-    "phase", "role", "condition", "result", "outcome", "verb", "code", "status",  # enums and HTTP
+    "phase", "role", "condition", "reason", "result", "outcome", "verb", "code",
+    "status",  # enums and HTTP
     "domain", "signal", "k", "verifier",  # closed sets, and lists with a limit in the schema
     "prorl_verifier_isolation", "version", "dataset_hash",
 }  # fmt: skip

@@ -149,6 +149,23 @@ SAFETY = Section(
             "As the operator knows them", "prorl_operator_job_checkpoint_step|checkpoint step",
             "prorl_operator_job_reference_version|reference version",
         ),
+        Chart(
+            title="Resets of the reference",
+            queries=(_rate("prorl_reference_resets_total", "{{reason}}", "reason"),),
+        ),
+        Chart(
+            title="Journal: finished groups",
+            queries=(
+                _count("prorl_journal_records_total", "written"),
+                _count("prorl_journal_replayed_total", "not generated again"),
+                _count("prorl_journal_dropped_total", "damaged"),
+            ),
+        ),
+        Chart(
+            title="Journal: bytes per second",
+            queries=(_rate("prorl_journal_bytes_total", "written"),),
+            unit="Bps",
+        ),
     ),
 )  # fmt: skip
 VERIFIER = Section(

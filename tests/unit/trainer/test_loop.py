@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from journal_builders import make_journal
 from prorl_api.commands import Command, CommandKind, CommandState, configure
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_api.live import live_of
@@ -152,7 +153,7 @@ class Run:
         )  # fmt: skip
         self.desk = Desk(
             context=context, store=self.store, attempt=1, control=self.control, metrics=metrics,
-            status=self.status,
+            status=self.status, journal=make_journal(directory / "journal", 1).journal,
         )  # fmt: skip
 
     async def generate(
