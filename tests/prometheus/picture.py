@@ -7,25 +7,25 @@ from pathlib import Path
 from typing import Any
 
 import matplotlib
+from PIL import Image
 from prometheus.dashboards import Json, bind
 from prometheus.server import Prometheus, Series
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
-from matplotlib.colors import ListedColormap
 from matplotlib.ticker import FuncFormatter
 
 COLUMN_INCHES, LINE_INCHES = 0.62, 0.3
 GAP_COLUMNS, GAP_LINES = 1.1, 1.7
 """Of each panel's place: what is left free for ticks and the title."""
 LEGEND_LIMIT = 8
+COLORS = 64
 FORMATS: Mapping[str, Callable[[float], str]] = {
-    "percentunit": lambda value: f"{value:.0%}",
-    "percent": lambda value: f"{value:.0f}%",
+    "percentunit": lambda value: f"{100 * value:.4g}%",
+    "percent": lambda value: f"{value:.3g}%",
     "s": lambda value: f"{value:.3g} s",
     "bytes": lambda value: f"{value / 2**20:.3g} MiB",
 }
-LEVELS = ListedColormap(["#4c9f70", "#e0a030", "#c0392b"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,12 +55,12 @@ def draw(document: Json, view: View, path: Path) -> None:
         if panel["type"] == "row":
             figure.text(0.012, top - 0.8 / height, panel["title"], fontsize=12, weight="bold")
             continue
-        free = GAP_LINES if panel["type"] != "stat" else 0.4
+        left = GAP_COLUMNS * (2.2 if panel["type"] == "state-timeline" else 1)
         box = (
-            (place["x"] + GAP_COLUMNS) / 24,
-            top - (place["h"] - free * 0.5) / height,
-            (place["w"] - 1.4 * GAP_COLUMNS) / 24,
-            (place["h"] - free) / height,
+            (place["x"] + left) / 24,
+            top - (place["h"] - GAP_LINES * 0.5) / height,
+            (place["w"] - left - 0.4 * GAP_COLUMNS) / 24,
+            (place["h"] - GAP_LINES) / height,
         )
         axis = figure.add_axes(box)
         axis.set_title(panel["title"], fontsize=9, loc="left", pad=3)
@@ -69,6 +69,8 @@ def draw(document: Json, view: View, path: Path) -> None:
             _show_marks(axis, marks)
     figure.savefig(path)
     pyplot.close(figure)
+    with Image.open(path) as image:
+        image.convert("P", palette=Image.Palette.ADAPTIVE, colors=COLORS).save(path, optimize=True)
 
 
 def _time_series(axis: Any, panel: Json, view: View) -> None:
@@ -112,10 +114,10 @@ def _number(axis: Any, panel: Json, view: View) -> None:
 
 def _states(axis: Any, panel: Json, view: View) -> None:
     found = sorted(_curves(panel, view))
+    (mapping,) = panel["fieldConfig"]["defaults"]["mappings"]
     for row, (_, (times, values)) in enumerate(found):
-        axis.scatter(
-            times, [row] * len(times), c=values, cmap=LEVELS, vmin=0, vmax=2, marker="|", s=60
-        )
+        colors = [mapping["options"][f"{value:.0f}"]["color"] for value in values]
+        axis.scatter(times, [row] * len(times), c=colors, marker="|", s=40)
     axis.set_yticks(range(len(found)), [label for label, _ in found], fontsize=6)
     axis.set_xlim(0, view.end - view.start)
     axis.tick_params(axis="x", labelsize=7)

@@ -50,8 +50,7 @@ class Recorder:
 
     def start(self, state: RunState) -> None:
         """The run goes on after state.step steps."""
-        interval = self._spec.checkpoint.every_steps
-        self._metrics.record({"step": state.step, "checkpoint_interval_steps": interval})
+        self._metrics.record(self._position(state))
         self._tracker.record("start", state.step, {}, time.time())
         self._status.progress(self._progress(state, {}))
         self._tell_durable(state)
@@ -60,7 +59,7 @@ class Recorder:
     def step(self, state: RunState, values: dict[str, float]) -> None:
         """A step is finished."""
         self._tracker.record("step", state.step, values, time.time())
-        self._metrics.step(values | {"step": state.step})
+        self._metrics.step(values | self._position(state))
         self._tell_health(state.step, values)
         self._metrics.count("tokens", values["tokens"] - values.get("replayed_tokens", 0.0))
         self._metrics.count("non_finite_steps", values["non_finite"])
@@ -152,6 +151,10 @@ class Recorder:
                 bound.signal, Level(int(level)).name, values[bound.signal], bound.warn, bound.alert,
                 bound.action,
             )  # fmt: skip
+
+    def _position(self, state: RunState) -> dict[str, float]:
+        interval = self._spec.checkpoint.every_steps
+        return {"step": state.step, "checkpoint_interval_steps": interval}
 
     def _progress(self, state: RunState, values: dict[str, float]) -> Progress:
         return Progress(

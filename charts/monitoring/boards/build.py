@@ -108,7 +108,11 @@ def _number(chart: Chart) -> stat.Panel:
 
 def _states(chart: Chart) -> statetimeline.Panel:
     panel = statetimeline.Panel().merge_values(True).show_value(common.VisibilityMode.AUTO)
-    return panel.line_width(0).fill_opacity(70)
+    words = {
+        str(value): models.ValueMappingResult(text=text, color=color, index=value)
+        for value, (text, color) in enumerate(chart.words)
+    }
+    return panel.line_width(0).fill_opacity(70).mappings([models.ValueMap(options=words)])
 
 
 def _table(chart: Chart) -> table.Panel:

@@ -109,6 +109,7 @@ PODS = Section(
             title="Conditions",
             queries=(of_job("prorl_operator_job_condition", "{{condition}}"),),
             kind=Kind.STATES,
+            words=(("False", "gray"), ("True", "blue")),
         ),
         Chart(
             title="Losses",

@@ -17,7 +17,7 @@ class Kind(StrEnum):
     TABLE = "table"
 
 
-HEIGHTS = {Kind.LINES: 8, Kind.NUMBER: 4, Kind.STATES: 8, Kind.TABLE: 9}
+HEIGHTS = {Kind.LINES: 8, Kind.NUMBER: 4, Kind.STATES: 10, Kind.TABLE: 9}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +39,8 @@ class Chart:
     width: int = 8
     about: str = ""
     stacked: bool = False
-    minimum: float | None = None
-    maximum: float | None = None
+    words: tuple[tuple[str, str], ...] = ()
+    """Of states: the text and the colour of the values 0, 1, ..."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

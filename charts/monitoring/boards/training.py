@@ -109,7 +109,7 @@ LEVELS = Section(
             queries=(of_job("prorl_health_level", "{{signal}}"),),
             kind=Kind.STATES,
             width=12,
-            about="0 ok, 1 warn, 2 alert.",
+            words=(("ok", "green"), ("warn", "orange"), ("alert", "red")),
         ),
         Chart(
             title="Value of the signals out of bounds",

@@ -10,6 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
+import yaml
 from cluster.control_plane import ControlPlane
 from controller_cluster import SYSTEM, Api, Namespace, running_operator, until
 from local_run import LocalRun
@@ -18,7 +19,6 @@ from prometheus.server import Prometheus, Target
 SPACE, JOB = "team", "q"
 COORDINATOR_IP = "127.0.0.9"
 """Where the coordinator's pod is said to be; the other pods are at 127.0.0.1."""
-START_TIMEOUT_S = 900.0
 ROOT = Path(__file__).parents[3]
 
 
@@ -28,6 +28,19 @@ class Watched:
 
     run: LocalRun
     prometheus: Prometheus
+    space: Namespace
+
+    @property
+    def steps(self) -> int:
+        """Of the whole run."""
+        return int(yaml.safe_load(self.run.manifest)["spec"]["algorithm"]["steps"])
+
+    def lose_a_trainer(self) -> None:
+        """In the cluster's eyes: its pod fails, the operator makes another, which starts."""
+        before = self.space.names("pods")
+        self.space.end_pod(f"{JOB}-trainer-0-1", 1)
+        made = until("another pod", lambda: self.space.names("pods") - before, 60)
+        _play_kubelet(self.space, made)
 
 
 @contextmanager
@@ -44,21 +57,22 @@ def watched(directory: Path, cache: Path) -> Iterator[Watched]:
         uid = space.create_job(JOB)["metadata"]["uid"]
         prometheus = stack.enter_context(Prometheus(directory=directory / "prometheus"))
         stack.callback(_end, run.start())
-        until("the coordinator listens", lambda: _url(run), START_TIMEOUT_S)
+        run.until(lambda: _url(run) != "")
         port = stack.enter_context(_as_the_pod(run, uid))
         operator = stack.enter_context(
             running_operator(plane.kubeconfig, f"--coordinator-port={port}")
         )
-        _play_kubelet(space)
-        verifier = until("the verifier listens", lambda: _verifier_port(run), START_TIMEOUT_S)
+        pods = until("four pods", lambda: len(p := space.names("pods")) == 4 and p, 60)
+        _play_kubelet(space, pods)
+        run.until(lambda: _verifier_port(run) != 0)
         prometheus.scrape(
             [
                 Target(port=operator.port, labels={"namespace": SYSTEM, "pod": "prorl-operator"}),
                 _pod_target("coordinator", int(_url(run).rpartition(":")[2])),
-                _pod_target("verifier", verifier),
+                _pod_target("verifier", _verifier_port(run)),
             ]
         )
-        yield Watched(run=run, prometheus=prometheus)
+        yield Watched(run=run, prometheus=prometheus, space=space)
 
 
 def _cluster(plane: ControlPlane) -> Namespace:
@@ -71,9 +85,8 @@ def _cluster(plane: ControlPlane) -> Namespace:
     return Namespace(api=api, name=SPACE)
 
 
-def _play_kubelet(space: Namespace) -> None:
-    until("four pods", lambda: len(space.names("pods")) == 4, 60)
-    for pod in space.names("pods"):
+def _play_kubelet(space: Namespace, pods: set[str]) -> None:
+    for pod in pods:
         space.run_pod(pod, ip=COORDINATOR_IP if "coordinator" in pod else "127.0.0.1")
 
 
@@ -108,8 +121,12 @@ def _as_the_pod(run: LocalRun, uid: str) -> Iterator[int]:
             url = _url(run) + self.path
             token = (run.directory / "token").read_text().strip()
             request = urllib.request.Request(url, headers={"Authorization": f"Bearer {token}"})
-            with urllib.request.urlopen(request, timeout=5) as answer:
-                document = json.loads(answer.read()) | {"jobUid": uid}
+            try:
+                with urllib.request.urlopen(request, timeout=5) as answer:
+                    document = json.loads(answer.read()) | {"jobUid": uid}
+            except OSError as error:  # the run has ended
+                self.send_error(503, str(error))
+                return
             body = json.dumps(document).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
@@ -133,4 +150,5 @@ def _end(run: LocalRun) -> None:
     if run.process.poll() is None:
         run.process.terminate()
     run.process.communicate(timeout=120)
+    (run.cache / f"{run.mark}.yaml").unlink()
     psutil.wait_procs(run.family(), timeout=30)
