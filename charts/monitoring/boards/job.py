@@ -1,5 +1,6 @@
 """Job: where its time goes, what runs, what is safe."""
 
+from monitoring.boards.job_parts import ENGINES, VERIFIER
 from monitoring.boards.model import (
     JOB,
     MARKS,
@@ -10,26 +11,12 @@ from monitoring.boards.model import (
     Mark,
     Query,
     Section,
+    count,
     lines,
     number,
     of_job,
+    rate,
 )
-
-
-def _rate(metric: str, legend: str, by: str = "") -> Query:
-    total = f"sum{f' by ({by})' if by else ''} (rate({metric}{{{JOB}}}[$__rate_interval]))"
-    return Query(expr=total, legend=legend)
-
-
-def _count(metric: str, legend: str) -> Query:
-    return Query(expr=f"sum(increase({metric}{{{JOB}}}[$__rate_interval]))", legend=legend)
-
-
-def _latency(share: float) -> Query:
-    rate = f"rate(prorl_verifier_verify_seconds_bucket{{{JOB}}}[$__rate_interval])"
-    expr = f"histogram_quantile({share}, sum by (le, verifier) ({rate}))"
-    return Query(expr=expr, legend=f"p{share * 100:.0f} {{{{verifier}}}}")
-
 
 NOW = Section(
     title="Now",
@@ -87,7 +74,7 @@ SPEED = Section(
             title="Response tokens",
             queries=(
                 of_job("prorl_tokens_per_second", "within steps"),
-                _rate("prorl_tokens_total", "all the time"),
+                rate("prorl_tokens_total", "all the time"),
             ),
             unit="short",
         ),
@@ -114,11 +101,11 @@ PODS = Section(
         Chart(
             title="Losses",
             queries=(
-                _count("prorl_engines_lost_total", "engines lost"),
-                _count("prorl_learner_restarts_total", "learner group rebuilt"),
-                _count("prorl_non_finite_steps_total", "steps not finite"),
-                _count("prorl_guard_actions_total", "guard acted"),
-                _count("prorl_tracker_records_lost_total", "tracker records lost"),
+                count("prorl_engines_lost_total", "engines lost"),
+                count("prorl_learner_restarts_total", "learner group rebuilt"),
+                count("prorl_non_finite_steps_total", "steps not finite"),
+                count("prorl_guard_actions_total", "guard acted"),
+                count("prorl_tracker_records_lost_total", "tracker records lost"),
             ),
         ),
     ),
@@ -169,97 +156,6 @@ SAFETY = Section(
         ),
     ),
 )  # fmt: skip
-VERIFIER = Section(
-    title="Verifier",
-    charts=(
-        Chart(
-            title="Verdicts per second",
-            queries=(
-                _rate(
-                    "prorl_verifier_verdicts_total", "{{verifier}} {{outcome}}", "verifier, outcome"
-                ),
-            ),
-        ),
-        Chart(
-            title="Time for one item", queries=(_latency(0.5), _latency(0.99)), unit="s"
-        ),
-        Chart(
-            title="Queue",
-            queries=(
-                Query(expr=f"sum(prorl_verifier_queue_depth{{{JOB}}})", legend="items waiting"),
-            ),
-        ),
-        Chart(
-            title="Bodies in flight",
-            queries=(
-                Query(expr=f"sum(prorl_verifier_in_flight_bytes{{{JOB}}})", legend="bytes"),
-            ),
-            unit="bytes",
-        ),
-        Chart(
-            title="Trouble",
-            queries=(
-                _count("prorl_verifier_worker_restarts_total", "workers replaced"),
-                _count("prorl_verifier_refused_batches_total", "batches refused"),
-                _count("prorl_verifier_infra_errors_total", "completions not judged"),
-                _count("prorl_verifier_canary_failures_total", "canaries judged wrongly"),
-                _count("prorl_verifier_canary_infra_errors_total", "canaries not judged"),
-            ),
-        ),
-        Chart(
-            title="Since all canaries were right",
-            queries=(
-                Query(
-                    expr="time() - min("
-                    f"prorl_verifier_canary_last_right_timestamp_seconds{{{JOB}}} > 0)",
-                    legend="oldest pod",
-                ),
-            ),
-            unit="s",
-        ),
-        Chart(
-            title="Isolation and versions",
-            queries=(
-                Query(
-                    expr="count by (prorl_verifier_isolation) "
-                    f"(prorl_verifier_isolation{{{JOB}}} == 1)",
-                    legend="pods {{prorl_verifier_isolation}}",
-                ),
-                Query(
-                    expr=f"count by (version, dataset_hash) (prorl_verifier_info{{{JOB}}})",
-                    legend="pods of {{version}} {{dataset_hash}}",
-                ),
-            ),
-        ),
-    ),
-)  # fmt: skip
-ENGINES = Section(
-    title="Engines and GPUs (where Ray's and NVIDIA's exporters are scraped)",
-    charts=(
-        Chart(
-            title="GPU utilisation",
-            queries=(
-                Query(
-                    expr='DCGM_FI_DEV_GPU_UTIL{namespace="$namespace", pod=~"$job-.+"}',
-                    legend="{{pod}} {{gpu}}",
-                ),
-            ),
-            unit="percent",
-        ),
-        Chart(
-            title="Requests in the engines",
-            queries=(
-                of_job("ray_vllm_num_requests_running", "running"),
-                of_job("ray_vllm_num_requests_waiting", "waiting"),
-            ),
-        ),
-        Chart(
-            title="KV cache",
-            queries=(of_job("ray_vllm_kv_cache_usage_perc", "{{pod}}"),),
-            unit="percentunit",
-        ),
-    ),
-)
 JOB_BOARD = Board(
     uid="prorl-job",
     title="ProRL / Job",

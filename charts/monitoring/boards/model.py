@@ -119,3 +119,17 @@ def number(
     """One number, the newest."""
     query = Query(expr=expr, legend=legend or title)
     return Chart(title=title, queries=(query,), unit=unit, kind=Kind.NUMBER, width=width)
+
+
+def rate(metric: str, legend: str, by: str = "") -> Query:
+    """A counter of the chosen job per second, summed over pods; `by` lists labels that are kept."""
+    return _summed(f"rate({metric}{{{JOB}}}[$__rate_interval])", legend, by)
+
+
+def count(metric: str, legend: str, by: str = "") -> Query:
+    """Likewise, by how much it has grown between two points."""
+    return _summed(f"increase({metric}{{{JOB}}}[$__rate_interval])", legend, by)
+
+
+def _summed(expr: str, legend: str, by: str) -> Query:
+    return Query(expr=f"sum by ({by}) ({expr})" if by else f"sum({expr})", legend=legend)

@@ -1,0 +1,102 @@
+"""The sections of the job's dashboard about what serves it: verifier, engines, GPUs."""
+
+from monitoring.boards.model import JOB, Chart, Query, Section, count, of_job, rate
+
+
+def _latency(share: float) -> Query:
+    rates = f"rate(prorl_verifier_verify_seconds_bucket{{{JOB}}}[$__rate_interval])"
+    expr = f"histogram_quantile({share}, sum by (le, verifier) ({rates}))"
+    return Query(expr=expr, legend=f"p{share * 100:.0f} {{{{verifier}}}}")
+
+
+VERIFIER = Section(
+    title="Verifier",
+    charts=(
+        Chart(
+            title="Verdicts per second",
+            queries=(
+                rate(
+                    "prorl_verifier_verdicts_total", "{{verifier}} {{outcome}}", "verifier, outcome"
+                ),
+            ),
+        ),
+        Chart(
+            title="Time for one item", queries=(_latency(0.5), _latency(0.99)), unit="s"
+        ),
+        Chart(
+            title="Queue",
+            queries=(
+                Query(expr=f"sum(prorl_verifier_queue_depth{{{JOB}}})", legend="items waiting"),
+            ),
+        ),
+        Chart(
+            title="Bodies in flight",
+            queries=(
+                Query(expr=f"sum(prorl_verifier_in_flight_bytes{{{JOB}}})", legend="bytes"),
+            ),
+            unit="bytes",
+        ),
+        Chart(
+            title="Trouble",
+            queries=(
+                count("prorl_verifier_worker_restarts_total", "workers replaced"),
+                count("prorl_verifier_refused_batches_total", "batches refused"),
+                count("prorl_verifier_infra_errors_total", "completions not judged"),
+                count("prorl_verifier_canary_failures_total", "canaries judged wrongly"),
+                count("prorl_verifier_canary_infra_errors_total", "canaries not judged"),
+            ),
+        ),
+        Chart(
+            title="Since all canaries were right",
+            queries=(
+                Query(
+                    expr="time() - min("
+                    f"prorl_verifier_canary_last_right_timestamp_seconds{{{JOB}}} > 0)",
+                    legend="oldest pod",
+                ),
+            ),
+            unit="s",
+        ),
+        Chart(
+            title="Isolation and versions",
+            queries=(
+                Query(
+                    expr="count by (prorl_verifier_isolation) "
+                    f"(prorl_verifier_isolation{{{JOB}}} == 1)",
+                    legend="pods {{prorl_verifier_isolation}}",
+                ),
+                Query(
+                    expr=f"count by (version, dataset_hash) (prorl_verifier_info{{{JOB}}})",
+                    legend="pods of {{version}} {{dataset_hash}}",
+                ),
+            ),
+        ),
+    ),
+)  # fmt: skip
+ENGINES = Section(
+    title="Engines and GPUs (where Ray's and NVIDIA's exporters are scraped)",
+    charts=(
+        Chart(
+            title="GPU utilisation",
+            queries=(
+                Query(
+                    expr='DCGM_FI_DEV_GPU_UTIL{namespace="$namespace", pod=~"$job-.+"}',
+                    legend="{{pod}} {{gpu}}",
+                ),
+            ),
+            unit="percent",
+        ),
+        Chart(
+            title="Requests in the engines",
+            queries=(
+                of_job("ray_vllm_num_requests_running", "running"),
+                of_job("ray_vllm_num_requests_waiting", "waiting"),
+            ),
+        ),
+        Chart(
+            title="KV cache",
+            queries=(of_job("ray_vllm_kv_cache_usage_perc", "{{pod}}"),),
+            unit="percentunit",
+        ),
+    ),
+)
