@@ -6,6 +6,7 @@ A unit is a product of factors: `m/s^2`, `kg m^{-3}`, `\\text{J}/(\\text{mol K})
 import re
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 
 from prorl_verifier.notation import number, respell
 
@@ -153,6 +154,7 @@ def _bracket(sign: str, signs: list[int], divided: bool) -> bool:
     return sign == "/"
 
 
+@lru_cache(maxsize=1024)
 def find_unit(name: str) -> tuple[Fraction, dict[str, int]] | None:
     """Factor and dimension of a symbol with its prefix, or of an English name."""
     lower = name.lower()

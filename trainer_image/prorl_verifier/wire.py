@@ -119,7 +119,7 @@ def _value(name: str, text: bytes) -> Any:
     value = msgspec.json.decode(text)
     if value is None or (name == "meta" and not isinstance(value, dict)):
         raise BadItemError(name)
-    if text.count(b"[") + text.count(b"{") > MAX_DEPTH:
+    if len(text) > MAX_DEPTH and text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         _check_value(name, value)
     return value
 

@@ -10,7 +10,6 @@ import resource
 import socket
 import time
 from collections.abc import Callable
-from functools import cache
 from io import BufferedReader
 from typing import Any
 
@@ -52,15 +51,25 @@ def opened(
     group: dict[str, Any], graders: dict[str, Grader] = GRADERS
 ) -> Callable[[str], dict[str, Any]]:
     """Judges completions of a group. What is wrong with its answer is said of each of them."""
-    grade = cache(lambda: graders[group["verifier"]](group["answer"], group["meta"]))
-    return lambda completion: judge(lambda: grade()(completion))
+    grade: Grade | None = None
+
+    def answer_of(completion: str) -> dict[str, Any]:
+        nonlocal grade
+        if grade is None:
+            grade = graders[group["verifier"]](group["answer"], group["meta"])
+        score, reason = grade(completion)
+        if not (math.isfinite(score) and 0.0 <= score <= 1.0):
+            return {"error": f"scorer returned {score}"}
+        return {"score": score, "reason": reason}
+
+    return lambda completion: judge(answer_of, completion)
 
 
-def judge(grade: Callable[[], tuple[float, str]]) -> dict[str, Any]:
+def judge(answer_of: Callable[[str], dict[str, Any]], completion: str) -> dict[str, Any]:
     """{score, reason}, or {error} when the scorer itself failed; with `exhausted` when memory was
     short: perhaps by what earlier items have left behind. Raises SandboxError."""
     try:
-        score, reason = grade()
+        return answer_of(completion)
     except (BadItemError, Overloaded) as error:
         return {"error": str(error)}
     except SandboxError:
@@ -72,9 +81,6 @@ def judge(grade: Callable[[], tuple[float, str]]) -> dict[str, Any]:
         return {"score": 0.0, "reason": "answer exhausts the scorer: RecursionError"}
     except Exception as error:  # any scorer's bug on any model text: the text earns nothing
         return {"score": 0.0, "reason": f"answer cannot be scored: {type(error).__name__}"}
-    if not (math.isfinite(score) and 0.0 <= score <= 1.0):
-        return {"error": f"scorer returned {score}"}
-    return {"score": score, "reason": reason}
 
 
 def answer_items(graders: dict[str, Grader], channel: socket.socket) -> None:

@@ -2,11 +2,12 @@
 answer. Scorers that evaluate model text as code are refused."""
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
 from prorl_verifier.extract import logic_answer
+from prorl_verifier.memo import Memo
 from prorl_verifier.notation import number
 
 MAX_ANSWER_CHARACTERS = 20_000
@@ -54,8 +55,8 @@ def grader(answer: Any, meta: dict[str, Any]) -> Callable[[str], tuple[float, st
     """1.0 for the expected answer or one that the dataset's scorer gives full marks, else 0.0.
     Equal answers of a group are compared once. Raises UnknownDatasetError."""
     check_meta(meta)
-    compare = cache(partial(_compare, str(answer), meta["dataset"], meta["entry"]))
-    return lambda completion: compare(logic_answer(completion))
+    memo = Memo(partial(_compare, str(answer), meta["dataset"], meta["entry"]))
+    return lambda completion: memo[logic_answer(completion)]
 
 
 def _compare(gold: str, dataset: str, entry: dict[str, Any], given: str) -> tuple[float, str]:

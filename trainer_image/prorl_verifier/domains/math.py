@@ -5,10 +5,11 @@ are switched off.
 """
 
 from collections.abc import Callable
-from functools import cache, lru_cache, partial
+from functools import lru_cache, partial
 from typing import Any
 
 from prorl_verifier.extract import after_thinking, marked_answer
+from prorl_verifier.memo import Memo
 from prorl_verifier.notation import (
     approximations,
     contradicts,
@@ -29,17 +30,18 @@ MAX_ANSWER_CHARACTERS = 2000
 def grader(answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
     """1.0 if a completion's answer equals the gold answer mathematically, else 0.0. Equal answers
     of a group are compared once."""
-    compare = cache(partial(_compare, str(answer).strip()))
+    memo = Memo(partial(_compare, str(answer).strip()))
 
     def grade(completion: str) -> tuple[float, str]:
         marked = marked_answer(completion)
         given = after_thinking(completion).strip() if marked is None else marked
-        return compare(given, marked is not None)
+        return memo[given, marked is not None]
 
     return grade
 
 
-def _compare(gold: str, given: str, is_marked: bool) -> tuple[float, str]:
+def _compare(gold: str, answer: tuple[str, bool]) -> tuple[float, str]:
+    given, is_marked = answer
     if not given:
         return 0.0, "no answer"
     if len(given) > MAX_ANSWER_CHARACTERS:

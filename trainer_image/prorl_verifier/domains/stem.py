@@ -25,11 +25,12 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
-from functools import cache, partial
+from functools import partial
 from typing import Any
 
 from prorl_verifier.errors import BadItemError
 from prorl_verifier.extract import marked_answer
+from prorl_verifier.memo import Memo
 from prorl_verifier.units import Quantity, quantity
 
 MAX_ANSWER_CHARACTERS = 2000
@@ -69,8 +70,8 @@ class Expected:
 def grader(answer: Any, _: dict[str, Any]) -> Callable[[str], tuple[float, str]]:
     """1.0 if the marked answer is one of the expected ones, else 0.0. Equal answers of a group are
     compared once. Raises BadItemError."""
-    compare = cache(partial(_compare, expected_answers(answer)))
-    return lambda completion: compare(marked_answer(completion))
+    memo = Memo(partial(_compare, expected_answers(answer)))
+    return lambda completion: memo[marked_answer(completion)]
 
 
 def _compare(expected: list[Expected], given: str | None) -> tuple[float, str]:
@@ -118,9 +119,11 @@ def _gold(value: Any) -> str:
 
 
 def _expected(kind: str | None, text: str, tolerance: float | None) -> Expected:
-    is_choice, value = _CHOICE.fullmatch(text.strip("()")) is not None, quantity(text)
+    is_choice = _CHOICE.fullmatch(text.strip("()")) is not None
+    kind = "choice" if kind is None and is_choice else kind
+    value = quantity(text) if kind in (None, "number") else None
     if kind is None:
-        kind = "choice" if is_choice else "text" if value is None else "number"
+        kind = "text" if value is None else "number"
     if kind == "choice" and not is_choice:
         raise BadItemError(f"answer: {text[:60]!r} is no choice, must be a letter from A to J")
     if kind == "number" and value is None:
