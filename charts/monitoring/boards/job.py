@@ -139,19 +139,19 @@ SAFETY = Section(
         ),
         Chart(
             title="Resets of the reference",
-            queries=(_rate("prorl_reference_resets_total", "{{reason}}", "reason"),),
+            queries=(rate("prorl_reference_resets_total", "{{reason}}", "reason"),),
         ),
         Chart(
             title="Journal: finished groups",
             queries=(
-                _count("prorl_journal_records_total", "written"),
-                _count("prorl_journal_replayed_total", "not generated again"),
-                _count("prorl_journal_dropped_total", "damaged"),
+                count("prorl_journal_records_total", "written"),
+                count("prorl_journal_replayed_total", "not generated again"),
+                count("prorl_journal_dropped_total", "damaged"),
             ),
         ),
         Chart(
             title="Journal: bytes per second",
-            queries=(_rate("prorl_journal_bytes_total", "written"),),
+            queries=(rate("prorl_journal_bytes_total", "written"),),
             unit="Bps",
         ),
     ),
