@@ -17,6 +17,7 @@ from prorl_api.status import (
 )
 from prorl_api.wire import RoleCount, Stage, StatusDocument
 from prorl_operator.build.config import slots
+from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot, pod_name
 from prorl_operator.kube.observe import parse_pod
 from prorl_operator.plan.actions import (
@@ -209,6 +210,11 @@ def stored_form(status: ProRLJobStatus) -> ProRLJobStatus:
     """Through JSON, as the API server gives it back."""
     body = status.model_dump(mode="json", by_alias=True, exclude_none=True)
     return ProRLJobStatus.model_validate(json.loads(json.dumps(body)))
+
+
+def counts(tally: Ledger) -> Ledger:
+    """Without its moments."""
+    return replace(tally, last={})
 
 
 def new_pod(action: CreatePod, now: datetime = NOW) -> PodView:

@@ -39,6 +39,8 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     CHECKPOINTED = "Checkpointed"
     DEGRADED = "Degraded"
+    DISRUPTED = "Disrupted"
+    """True from the moment when something outside the job took a pod until all are ready again."""
     EXPORTED = "Exported"
     COMPLETED = "Completed"
     FAILED = "Failed"
@@ -154,9 +156,13 @@ class ProRLJobStatus(ApiModel):
     attempt: int = 1
     """Number of the coordinator's incarnation; fences checkpoint writers."""
     restarts: int = 0
-    """Pods of coordinator and trainer that were replaced, for any reason."""
+    """Faults after which pods of coordinator or trainer were replaced, disruptions apart. One
+    fault that ends several pods counts once."""
     restarts_counted: int = 0
     """Those of them that count against runPolicy.maxRestarts."""
+    disruptions: int = 0
+    """Times that something outside the job (eviction, preemption, a node, a deletion) took pods of
+    any role. Never charged to runPolicy.maxRestarts."""
     suspending_since: Timestamp | None = None
     """When a suspension that still goes on began."""
     start_time: Timestamp | None = None

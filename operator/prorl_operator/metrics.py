@@ -28,8 +28,9 @@ JOB_GAUGES = {
     "checkpoint_step": "Step of the last durable checkpoint.",
     "checkpoint_timestamp_seconds": "Unix time of the last durable checkpoint.",
     "reference_version": "Number of reference resets so far.",
-    "restarts": "Replaced pods of coordinator and trainers, for any reason.",
-    "disruptions": "Those of them that do not count against runPolicy.maxRestarts.",
+    "restarts": "Faults after which pods of coordinator or trainers were replaced.",
+    "restarts_counted": "Those of them that count against runPolicy.maxRestarts.",
+    "disruptions": "Times that something outside the job took pods of it.",
 }
 
 
@@ -83,6 +84,12 @@ class Metrics:
             f"{PREFIX}job_condition", "1 if a condition of the job's status is True, else 0.",
             [*JOB, "condition"], registry=registry,
         )  # fmt: skip
+        self.pods_disrupted = Counter(
+            f"{PREFIX}job_pods_disrupted",
+            "Pods that something outside the job took, replaced since this process started.",
+            [*JOB, "role", "reason"],
+            registry=registry,
+        )
         self._phases: dict[Key, Phase] = {}
 
     def show_job(self, key: Key, status: ProRLJobStatus) -> None:
@@ -124,6 +131,8 @@ class Metrics:
                 gauge.remove(*key, role)
         for kind in ConditionType:
             self.condition.remove(*key, kind)
+        labels = dict(zip(JOB, key, strict=True))
+        self.pods_disrupted.remove_by_labels(labels)
 
     def render(self) -> bytes:
         """Prometheus text format."""
@@ -141,7 +150,8 @@ def _job_values(status: ProRLJobStatus) -> dict[str, float | None]:
         "checkpoint_timestamp_seconds": _unix(checkpoint.last_time if checkpoint else None),
         "reference_version": status.reference.version if status.reference else None,
         "restarts": status.restarts,
-        "disruptions": status.restarts - status.restarts_counted,
+        "restarts_counted": status.restarts_counted,
+        "disruptions": status.disruptions,
     }
 
 

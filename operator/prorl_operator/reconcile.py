@@ -28,7 +28,7 @@ from prorl_operator.kube.observe import (
 from prorl_operator.link.coordinator import CoordinatorLink, Target
 from prorl_operator.memory import JobMemory, Memories
 from prorl_operator.metrics import Metrics
-from prorl_operator.plan.actions import Plan
+from prorl_operator.plan.actions import CreatePod, Plan
 from prorl_operator.plan.observed import Key, Observed
 from prorl_operator.plan.plan import invalid_plan, make_plan
 from prorl_operator.plan.throttle import status_pause_s
@@ -89,6 +89,7 @@ class Reconciler:
         self._follow(key, observed)
         self.link.ask(key, plan.commands)
         again_s = await self._write(key, plan, observed.stored, memory)
+        self._count_disrupted(key, plan, memory)
         return _earliest(again_s, EXPECTATION_CHECK_S if plan.actions else None)
 
     def _observe(self, key: Key, job: ProRLJob, body: Manifest, memory: JobMemory) -> Observed:
@@ -118,6 +119,13 @@ class Reconciler:
             await self.applier.write_status(key, memory.uid, plan.status, memory)
         await self.recorder.record(key, memory.uid, plan.events)
         return plan.requeue_after_s
+
+    def _count_disrupted(self, key: Key, plan: Plan, memory: JobMemory) -> None:
+        """A pod whose replacement was refused is counted when it gets one."""
+        made = (a for a in plan.actions if isinstance(a, CreatePod) and a.name in memory.created)
+        for pod in made:
+            if pod.disruption is not None:
+                self.metrics.pods_disrupted.labels(*key, pod.slot.role, pod.disruption).inc()
 
     def _follow(self, key: Key, observed: Observed) -> None:
         pod, uid = observed.coordinator, observed.job.metadata.uid

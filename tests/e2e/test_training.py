@@ -79,8 +79,8 @@ def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
     assert job.times_trained() == dict.fromkeys(range(1, steps + 1), 1)
     status = job.status()
     assert status["progress"]["step"] == steps
-    assert status["restarts"] == 2, "coordinator and trainer"
-    assert status["restartsCounted"] == 0, "a deleted pod has not failed"
+    assert status["restarts"] == 0, "a deleted pod has not failed"
+    assert 1 <= status["disruptions"] <= 4, "one per role, or fewer where two fell together"
     assert status["attempt"] == 3
     reasons = [reason for reason, _ in job.events()]
     assert reasons.count("PodReplaced") == 3

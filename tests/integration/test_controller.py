@@ -213,8 +213,11 @@ def test_a_deleted_trainer_is_replaced_and_not_counted(
     until("ready", lambda: space.condition("RolesReady").get("status") == "True")
     space.remove_pod("q-trainer-0-1")
     until("replacement", lambda: "q-trainer-0-2" in space.names("pods"))
-    until("restarts", lambda: space.status()["restarts"] == 1)
-    assert space.status()["restartsCounted"] == 0
+    until("disruptions", lambda: space.status()["disruptions"] == 1)
+    assert space.status()["restarts"] == 0
+    assert space.condition("Disrupted")["reason"] in ("Deleted", "Gone")
+    lost = 'prorl_operator_job_pods_disrupted_total{namespace="' + space.name
+    until("the metric", lambda: operator.counted(lost) == 1)
 
 
 def test_a_failed_coordinator_is_replaced_counted_and_fenced(

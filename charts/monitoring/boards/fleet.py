@@ -78,7 +78,7 @@ TROUBLE = Section(
         ),
         _jobs(
             "Restarts that were charged",
-            "prorl_operator_job_restarts{SPACE} - prorl_operator_job_disruptions{SPACE}",
+            "prorl_operator_job_restarts_counted{SPACE}",
         ),
         _jobs("Disruptions", "prorl_operator_job_disruptions{SPACE}"),
         _jobs(

@@ -37,8 +37,8 @@ NOW = Section(
             f"time() - prorl_operator_job_checkpoint_timestamp_seconds{{{JOB}}}",
             unit="s",
         ),
-        number("Restarts, for any reason", f"prorl_operator_job_restarts{{{JOB}}}"),
-        number("Of them disruptions", f"prorl_operator_job_disruptions{{{JOB}}}"),
+        number("Restarts", f"prorl_operator_job_restarts{{{JOB}}}"),
+        number("Disruptions", f"prorl_operator_job_disruptions{{{JOB}}}"),
     ),
 )
 SPEED = Section(

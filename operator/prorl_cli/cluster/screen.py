@@ -100,7 +100,8 @@ def _reference(reference: Manifest) -> str:
 
 
 def _restarts(status: Manifest) -> str:
-    return f"{status.get('restarts', 0)}, counted {status.get('restartsCounted', 0)}"
+    counted, taken = status.get("restartsCounted", 0), status.get("disruptions", 0)
+    return f"{status.get('restarts', 0)}, counted {counted}; {taken} disruptions"
 
 
 def _roles(status: Manifest) -> RenderableType:

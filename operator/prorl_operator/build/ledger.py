@@ -1,4 +1,4 @@
-"""The job's tally of replaced pods.
+"""The job's tally of faults.
 
 Every pod carries the tally as it stood when the pod was made, so counting survives a crash of the
 operator between two writes, and nothing is counted twice.
@@ -6,11 +6,61 @@ operator between two writes, and nothing is counted twice.
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
 
 from prorl_api.spec_roles import Role
 
 ANNOTATION = "prorl.dev/ledger"
+ONE_FAULT_S = 30
+"""Ends of pods within so many seconds, of pods that were there when the first one ended, have one
+cause: a node that goes takes all its pods, and a rank that is lost may take others along."""
+BOUNDED = (Role.COORDINATOR, Role.TRAINER)
+"""Roles without which no training goes on."""
+
+
+class Cause(StrEnum):
+    """Why a pod was replaced."""
+
+    FAILURE = "failure"
+    """It failed: charged to runPolicy.maxRestarts in a bounded role."""
+    DISRUPTION = "disruption"
+    """Something outside the job took it."""
+    DELETION = "deletion"
+    """As DISRUPTION, unless it only tidies up after a failure."""
+    END = "end"
+    """It ended, and that is no failure."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Fault:
+    """The end of one pod."""
+
+    role: Role
+    cause: Cause
+    at: datetime
+    at_earliest: datetime | None = None
+    """Where nobody saw when it began: not before this."""
+    pod_since: datetime | None = None
+    """When the pod was made; None: before all that is remembered."""
+
+
+class Last(StrEnum):
+    """Kinds of faults whose moment is remembered."""
+
+    FAILURE = "failure"
+    DISRUPTION = "disruption"
+    HELPER = "helper"
+    """Disruption of a role that is not bounded."""
+
+
+_JOINS = {
+    Cause.FAILURE: (Last.FAILURE, Last.DISRUPTION),
+    Cause.END: (Last.FAILURE, Last.DISRUPTION),
+    Cause.DISRUPTION: (Last.DISRUPTION, Last.HELPER),
+    Cause.DELETION: (Last.DISRUPTION, Last.HELPER, Last.FAILURE),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -18,23 +68,35 @@ class Ledger:
     """Numbers that only grow."""
 
     restarts: int = 0
-    """Replaced pods of coordinator and trainer."""
+    """Faults, disruptions apart, after which pods of coordinator and trainer were replaced."""
     counted: int = 0
     """Those of them that were failures."""
+    disruptions: int = 0
+    """Times that something outside the job took pods of any role."""
     failed: Mapping[Role, int] = field(default_factory=dict)
     """Replaced pods per role that had failed."""
+    last: Mapping[Last, int] = field(default_factory=dict)
+    """Unix seconds of the last fault of each kind."""
 
-    def with_replacement(self, role: Role, *, failed: bool) -> "Ledger":
-        """The tally after one more pod of the role was replaced."""
-        bounded = role in (Role.COORDINATOR, Role.TRAINER)
-        failures = dict(self.failed)
-        if failed:
-            failures[role] = failures.get(role, 0) + 1
-        return Ledger(
-            restarts=self.restarts + bounded,
-            counted=self.counted + (bounded and failed),
-            failed=failures,
-        )
+    def is_new(self, fault: Fault) -> bool:
+        """It is no part of a fault that is in the tally already."""
+        joins = _JOINS[fault.cause if fault.role in BOUNDED else Cause.DISRUPTION]
+        return not any(_is_part(fault, self.last.get(kind)) for kind in joins)
+
+    def with_fault(self, fault: Fault) -> "Ledger":
+        """The tally after the pod was replaced."""
+        failed = fault.cause is Cause.FAILURE
+        tally = replace(self, failed=_one_more(self.failed, fault.role)) if failed else self
+        if not self.is_new(fault):
+            return tally
+        bounded = fault.role in BOUNDED
+        if fault.cause in (Cause.DISRUPTION, Cause.DELETION):
+            last = self._moved(Last.DISRUPTION if bounded else Last.HELPER, fault.at)
+            return replace(tally, disruptions=self.disruptions + 1, last=last)
+        if not bounded:
+            return tally
+        last = self._moved(Last.FAILURE, fault.at) if failed else dict(self.last)
+        return replace(tally, restarts=self.restarts + 1, counted=self.counted + failed, last=last)
 
     def without(self, other: "Ledger") -> "Ledger":
         """The tally if what `other` has added to it had not happened."""
@@ -42,14 +104,24 @@ class Ledger:
         return Ledger(
             restarts=self.restarts - other.restarts,
             counted=self.counted - other.counted,
+            disruptions=self.disruptions - other.disruptions,
             failed={role: n for role, n in failed.items() if n},
+            last={kind: at for kind, at in self.last.items() if at != other.last.get(kind)},
         )
 
     def dumps(self) -> str:
         """Text of the annotation."""
-        failed = {str(role): self.failed[role] for role in sorted(self.failed)}
-        document = {"counted": self.counted, "failed": failed, "restarts": self.restarts}
+        document = {
+            "counted": self.counted,
+            "disruptions": self.disruptions,
+            "failed": {str(role): self.failed[role] for role in sorted(self.failed)},
+            "last": {str(kind): self.last[kind] for kind in sorted(self.last)},
+            "restarts": self.restarts,
+        }
         return json.dumps(document, separators=(",", ":"))
+
+    def _moved(self, kind: Last, at: datetime) -> dict[Last, int]:
+        return {**self.last, kind: max(int(at.timestamp()), self.last.get(kind, 0))}
 
 
 def parse_ledger(text: str | None) -> Ledger:
@@ -59,7 +131,9 @@ def parse_ledger(text: str | None) -> Ledger:
         return Ledger(
             restarts=int(document.get("restarts", 0)),
             counted=int(document.get("counted", 0)),
+            disruptions=int(document.get("disruptions", 0)),
             failed={Role(role): int(n) for role, n in document.get("failed", {}).items()},
+            last={Last(kind): int(at) for kind, at in document.get("last", {}).items()},
         )
     except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
         return Ledger()
@@ -71,9 +145,25 @@ def latest(ledgers: Iterable[Ledger]) -> Ledger:
     return Ledger(
         restarts=max(ledger.restarts for ledger in known),
         counted=max(ledger.counted for ledger in known),
+        disruptions=max(ledger.disruptions for ledger in known),
         failed={
             role: top
             for role in Role
             if (top := max(ledger.failed.get(role, 0) for ledger in known))
         },
+        last={
+            kind: top for kind in Last if (top := max(ledger.last.get(kind, 0) for ledger in known))
+        },
     )
+
+
+def _is_part(fault: Fault, begun: int | None) -> bool:
+    if begun is None:
+        return False
+    was_there = fault.pod_since is None or fault.pod_since.timestamp() < begun
+    earliest = (fault.at_earliest or fault.at).timestamp() - ONE_FAULT_S
+    return was_there and earliest <= begun <= fault.at.timestamp() + ONE_FAULT_S
+
+
+def _one_more(failed: Mapping[Role, int], role: Role) -> dict[Role, int]:
+    return {**failed, role: failed.get(role, 0) + 1}

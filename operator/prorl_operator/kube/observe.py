@@ -14,16 +14,13 @@ from pydantic import ValidationError
 from prorl_operator.build.ledger import ANNOTATION, parse_ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.memory import JobMemory
+from prorl_operator.plan.disruption import find_disruption
 from prorl_operator.plan.observed import Key, PodView
 
 Manifest = Mapping[str, Any]
 
 LAG_LIMIT = timedelta(seconds=5)
 """How long our own write is believed over a watch that does not show it."""
-
-DISRUPTION_REASONS = (
-    "Evicted", "Preempting", "NodeShutdown", "NodeLost", "Shutdown", "Terminated",
-)  # fmt: skip
 
 
 class Watched(Protocol):
@@ -111,6 +108,8 @@ def parse_pod(body: Manifest) -> PodView | None:
     conditions = {c["type"]: c for c in status.get("conditions") or []}
     annotations = meta.get("annotations") or {}
     reason = str(status.get("reason", ""))
+    target = conditions.get("DisruptionTarget", {})
+    target = target if target.get("status") == "True" else {}
     return PodView(
         name=meta["name"],
         uid=meta["uid"],
@@ -122,8 +121,9 @@ def parse_pod(body: Manifest) -> PodView | None:
         ip=status.get("podIP"),
         created_at=_moment(meta.get("creationTimestamp")),
         deletion_at=_moment(meta.get("deletionTimestamp")),
+        told_at=_told_at(meta, target),
         node_lost=reason == "NodeLost",
-        disrupted=_is_disrupted(conditions, reason),
+        disruption=find_disruption(target.get("reason", "") if target else None, reason),
         unschedulable=_unschedulable(conditions.get("PodScheduled", {})),
         ledger=parse_ledger(annotations.get(ANNOTATION)),
         **_container(status),
@@ -178,10 +178,13 @@ def _container(status: Manifest) -> dict[str, Any]:
     }
 
 
-def _is_disrupted(conditions: Mapping[str, Manifest], reason: str) -> bool:
-    return conditions.get("DisruptionTarget", {}).get("status") == "True" or (
-        reason in DISRUPTION_REASONS
-    )
+def _told_at(meta: Manifest, target: Manifest) -> datetime | None:
+    """deletionTimestamp is when the grace period ends, not when it began."""
+    if target.get("lastTransitionTime"):
+        return _moment(target["lastTransitionTime"])
+    end = _moment(meta.get("deletionTimestamp"))
+    grace_s = meta.get("deletionGracePeriodSeconds") or 0
+    return end - timedelta(seconds=grace_s) if end else None
 
 
 def _unschedulable(scheduled: Manifest) -> str:

@@ -8,6 +8,7 @@ from prorl_api.status import ProRLJobStatus
 
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Manifest, Slot
+from prorl_operator.plan.disruption import Disruption
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,13 @@ class CreatePod:
     manifest: Manifest
     adds: Ledger = field(default_factory=Ledger)
     """What this replacement has added to the tally that the manifest carries."""
+    disruption: Disruption | None = None
+    """What took the pod before it."""
+
+    @property
+    def name(self) -> str:
+        """Of the pod."""
+        return str(self.manifest["metadata"]["name"])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

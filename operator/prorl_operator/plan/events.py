@@ -43,7 +43,7 @@ def _phase_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | Non
     return PlannedEvent(
         reason=reason,
         note=note,
-        identity=f"{new.phase}-{new.attempt}-{new.restarts}",
+        identity=f"{new.phase}-{new.attempt}-{_num_faults(new)}",
         warning=new.phase is Phase.FAILED,
     )
 
@@ -115,7 +115,7 @@ def _blocked_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | N
     return PlannedEvent(
         reason=EventReason.IMAGE_PULL_FAILED if image else EventReason.BLOCKED,
         note=ready.message,
-        identity=f"{ready.reason}-{new.attempt}-{new.restarts}",
+        identity=f"{ready.reason}-{new.attempt}-{_num_faults(new)}",
         warning=True,
     )
 
@@ -127,6 +127,10 @@ _USUAL = (
     Reason.SUSPENDED,
     Reason.FINISHED,
 )
+
+
+def _num_faults(status: ProRLJobStatus) -> int:
+    return status.restarts + status.disruptions
 
 
 def _message(status: ProRLJobStatus, kind: ConditionType) -> str:

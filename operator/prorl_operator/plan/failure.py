@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import datetime
 from enum import Enum, auto
 
 from prorl_api.exit_codes import MEANING, Action, ExitCode, default_action
@@ -9,6 +10,8 @@ from prorl_api.spec_roles import Role
 from prorl_api.wire import TerminationMessage
 from pydantic import ValidationError
 
+from prorl_operator.build.ledger import BOUNDED, Cause, Fault
+from prorl_operator.plan.disruption import OWN_LIMIT, Disruption
 from prorl_operator.plan.observed import Observed, PodView
 
 
@@ -24,7 +27,7 @@ class End(Enum):
     UNCOUNTED = auto()
     """An end that is nobody's fault; the pod is replaced."""
     DISRUPTED = auto()
-    """It was told to go; the pod is replaced at once."""
+    """Something outside the job took it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,10 +47,10 @@ def classify_end(pod: PodView) -> End:
     """`pod` has ended. SIGTERM makes Ray exit with code 1, so a pod told to go never failed."""
     if pod.slot.role is Role.COORDINATOR and pod.exit_code == ExitCode.SUCCEEDED:
         return End.COMPLETE
-    if pod.leaving or pod.disrupted:
+    if find_pod_disruption(pod) is not None:
         return End.DISRUPTED
     if pod.exit_code is None:
-        return End.UNCOUNTED  # refused by the kubelet, or its node has vanished
+        return End.COUNTED  # it went over a limit of its own
     if pod.slot.role is not Role.COORDINATOR:
         peaceful = pod.exit_code in (ExitCode.SUCCEEDED, ExitCode.STOPPED)
         return End.UNCOUNTED if peaceful else End.COUNTED
@@ -55,12 +58,46 @@ def classify_end(pod: PodView) -> End:
     return ends.get(default_action(pod.exit_code), End.UNCOUNTED)
 
 
-def find_job_failure(observed: Observed) -> JobFailure | None:
+def find_pod_disruption(pod: PodView) -> Disruption | None:
+    """What takes or has taken the pod; None: nothing, or its end was its own doing."""
+    if pod.disruption is not None:
+        return pod.disruption
+    if pod.leaving and not _ended_before_told(pod):
+        return Disruption.DELETED
+    refused = pod.ended and pod.exit_code is None and pod.exit_reason != OWN_LIMIT
+    return Disruption.REFUSED if refused else None
+
+
+def _ended_before_told(pod: PodView) -> bool:
+    """A finalizer keeps a failed pod that is deleted: it failed all the same."""
+    if pod.told_at is None or pod.finished_at is None:
+        return False
+    return pod.finished_at < pod.told_at
+
+
+_CAUSES = {End.COUNTED: Cause.FAILURE, End.DISRUPTED: Cause.DISRUPTION}
+
+
+def fault_of(pod: PodView, now: datetime) -> Fault:
+    """`pod` has ended or is leaving. `now` stands for a moment that nobody has noted."""
+    disruption = find_pod_disruption(pod)
+    if disruption is Disruption.DELETED:
+        cause = Cause.DELETION
+    elif disruption is not None:
+        cause = Cause.DISRUPTION
+    else:
+        cause = _CAUSES.get(classify_end(pod), Cause.END)
+    told = pod.told_at if disruption is not None else None
+    at = told or pod.finished_at or now
+    return Fault(role=pod.slot.role, cause=cause, at=at, pod_since=pod.created_at)
+
+
+def find_job_failure(observed: Observed, now: datetime) -> JobFailure | None:
     """None as long as replacing pods is allowed and may help."""
     pod = observed.coordinator
     if pod is not None and pod.ended and classify_end(pod) is End.FAIL_JOB:
         return JobFailure(reason=_failure_reason(pod), message=describe_end(pod))
-    return _exhausted(observed)
+    return _exhausted(observed, now)
 
 
 def _failure_reason(pod: PodView) -> str:
@@ -69,10 +106,15 @@ def _failure_reason(pod: PodView) -> str:
     return said if _CONDITION_REASON.fullmatch(said) else _exit_code(pod).reason
 
 
-def _exhausted(observed: Observed) -> JobFailure | None:
+def _exhausted(observed: Observed, now: datetime) -> JobFailure | None:
     limit = observed.job.spec.run_policy.max_restarts
-    used = observed.ledger.counted
-    failed = [pod for pod in waiting_failures(observed) if classify_end(pod) is End.COUNTED]
+    ledger = observed.ledger
+    used = ledger.counted
+    failed = [
+        pod
+        for pod in waiting_failures(observed)
+        if classify_end(pod) is End.COUNTED and ledger.is_new(fault_of(pod, now))
+    ]
     if not failed or used < limit:
         return None
     return JobFailure(
@@ -86,8 +128,7 @@ def _exhausted(observed: Observed) -> JobFailure | None:
 
 def waiting_failures(observed: Observed) -> list[PodView]:
     """Ended pods of coordinator and trainer that have no replacement yet."""
-    bounded = (Role.COORDINATOR, Role.TRAINER)
-    pods = [pod for pod in observed.pods if pod.slot.role in bounded and pod.ended]
+    pods = [pod for pod in observed.pods if pod.slot.role in BOUNDED and pod.ended]
     return sorted(
         (pod for pod in pods if pod is observed.newest(pod.slot)), key=lambda pod: pod.name
     )
@@ -100,6 +141,12 @@ def describe_end(pod: PodView) -> str:
 
 def how_it_ended(pod: PodView) -> str:
     """The same without the pod's name."""
+    disruption = find_pod_disruption(pod)
+    if disruption is Disruption.DELETED:
+        return "was deleted"
+    if disruption is not None:
+        said = pod.exit_reason if disruption is Disruption.REFUSED else ""
+        return f"was disrupted ({': '.join(part for part in (disruption, said) if part)})"
     word = parse_termination(pod)
     words = " ".join(part for part in (f"({word.reason}).", word.message) if part)
     return f"ended with exit code {pod.exit_code} {words}"

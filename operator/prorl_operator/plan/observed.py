@@ -12,6 +12,7 @@ from prorl_api.wire import StatusDocument
 
 from prorl_operator.build.ledger import Ledger, latest
 from prorl_operator.build.names import Slot
+from prorl_operator.plan.disruption import Disruption
 
 Key = tuple[str, str]
 """Namespace and name of a ProRLJob."""
@@ -37,8 +38,10 @@ class PodView:
     finished_at: datetime | None = None
     deletion_at: datetime | None = None
     """When the grace period of a deletion ends; None: nobody has asked for the pod's deletion."""
+    told_at: datetime | None = None
+    """When it was told to go; None: it was not, or by us a moment ago."""
     node_lost: bool = False
-    disrupted: bool = False
+    disruption: Disruption | None = None
     """Preempted, evicted or drained, as the pod's status says."""
     exit_code: int | None = None
     exit_reason: str = ""
@@ -167,5 +170,6 @@ def _stored_ledger(stored: ProRLJobStatus | None) -> Ledger:
     return Ledger(
         restarts=stored.restarts,
         counted=stored.restarts_counted,
+        disruptions=stored.disruptions,
         failed={role: number for role, number in failed.items() if number},
     )

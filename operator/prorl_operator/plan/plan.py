@@ -28,7 +28,7 @@ STUCK_AFTER = timedelta(seconds=20)
 
 def make_plan(observed: Observed, now: datetime) -> Plan:
     """What one pass does for this job."""
-    situation = classify(observed)
+    situation = classify(observed, now)
     status = derive_status(observed, situation, now)
     if situation is Situation.SUSPENDING:
         going = plan_suspension(observed, now)

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from prorl_api.spec_roles import Role
 
 from prorl_operator.build.config import slots
-from prorl_operator.build.ledger import Ledger
+from prorl_operator.build.environment import grace_s
+from prorl_operator.build.ledger import Cause, Fault, Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.build.pods import build_pod
 from prorl_operator.plan.actions import Action, CreatePod, DeletePod, EventReason, PlannedEvent
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.restart import Decision, Keep, Replace, Wait, decide
 
@@ -53,22 +55,27 @@ def deletions(pods: Iterable[PodView]) -> tuple[Action, ...]:
 
 def _plan_slot(plan: PodPlan, slot: Slot, observed: Observed, now: datetime) -> PodPlan:
     pod = observed.newest(slot)
-    decision = _vanished(slot, observed) if pod is None else decide(pod, observed, now)
+    decision = _vanished(slot, observed, now) if pod is None else decide(pod, observed, now)
     match decision:
         case Keep():
             return plan
         case Wait(seconds=seconds):
             return plan.later(seconds)
-        case Replace(failed=failed, why=why):
-            return _create(plan, slot, observed, failed=failed, why=why)
+        case Replace():
+            return _create(plan, slot, observed, decision)
 
 
-def _vanished(slot: Slot, observed: Observed) -> Decision:
+def _vanished(slot: Slot, observed: Observed, now: datetime) -> Decision:
     """No pod at all: never made, or gone without a trace."""
-    return Replace(why="is gone" if _existed(slot, observed) else "")
+    if not existed(slot, observed):
+        return Replace()
+    told = now - timedelta(seconds=grace_s(observed.job, slot.role))
+    fault = Fault(role=slot.role, cause=Cause.DELETION, at=now, at_earliest=told)
+    return Replace(fault=fault, why="is gone", disruption=Disruption.GONE)
 
 
-def _existed(slot: Slot, observed: Observed) -> bool:
+def existed(slot: Slot, observed: Observed) -> bool:
+    """The slot has had a pod, which is to be replaced if it is not there."""
     if observed.resuming:
         return False
     if slot == COORDINATOR:
@@ -79,9 +86,9 @@ def _existed(slot: Slot, observed: Observed) -> bool:
     return started and slot.role is Role.TRAINER
 
 
-def _create(plan: PodPlan, slot: Slot, observed: Observed, *, failed: bool, why: str) -> PodPlan:
-    old = observed.newest(slot)
-    ledger = plan.ledger.with_replacement(slot.role, failed=failed) if why else plan.ledger
+def _create(plan: PodPlan, slot: Slot, observed: Observed, decision: Replace) -> PodPlan:
+    old, fault = observed.newest(slot), decision.fault
+    ledger = plan.ledger if fault is None else plan.ledger.with_fault(fault)
     adds = ledger.without(plan.ledger)
     incarnation = next_incarnation(slot, observed)
     manifest = build_pod(
@@ -91,17 +98,23 @@ def _create(plan: PodPlan, slot: Slot, observed: Observed, *, failed: bool, why:
         default_image=observed.default_image,
         ledger=ledger,
     )
-    create = CreatePod(slot=slot, incarnation=incarnation, manifest=manifest, adds=adds)
+    create = CreatePod(
+        slot=slot,
+        incarnation=incarnation,
+        manifest=manifest,
+        adds=adds,
+        disruption=decision.disruption,
+    )
     actions: list[Action] = [create]
     if old is not None and not old.leaving:
         name = manifest["metadata"]["name"]
         actions.append(DeletePod(name=old.name, uid=old.uid, once_created=name))
-    event = _replacement_event(slot, incarnation, old, failed=failed, why=why)
+    event = _replacement_event(slot, incarnation, old, decision)
     return replace(
         plan,
         ledger=ledger,
         actions=plan.actions + tuple(actions),
-        events=plan.events + ((event,) if why else ()),
+        events=plan.events + ((event,) if fault else ()),
     )
 
 
@@ -113,14 +126,14 @@ def next_incarnation(slot: Slot, observed: Observed) -> int:
 
 
 def _replacement_event(
-    slot: Slot, incarnation: int, old: PodView | None, *, failed: bool, why: str
+    slot: Slot, incarnation: int, old: PodView | None, decision: Replace
 ) -> PlannedEvent:
     subject = f"Pod {old.name}" if old else f"The pod of {slot.host_name}"
-    words = why[:LONGEST_REASON].rstrip(".")
+    words = decision.why[:LONGEST_REASON].rstrip(".")
     restarted = slot.role is Role.COORDINATOR
     return PlannedEvent(
         reason=EventReason.RESTARTED if restarted else EventReason.POD_REPLACED,
         note=f"{subject} {words}; incarnation {incarnation} replaces it.",
         identity=f"{slot.host_name}-{incarnation}",
-        warning=failed,
+        warning=decision.fault is not None and decision.fault.cause is Cause.FAILURE,
     )

@@ -5,7 +5,15 @@ from datetime import datetime, timedelta
 
 from prorl_api.spec_roles import Role
 
-from prorl_operator.plan.failure import End, classify_end, how_it_ended
+from prorl_operator.build.ledger import BOUNDED, Cause, Fault
+from prorl_operator.plan.disruption import Disruption
+from prorl_operator.plan.failure import (
+    End,
+    classify_end,
+    fault_of,
+    find_pod_disruption,
+    how_it_ended,
+)
 from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
 
 FIRST_DELAY_S = 10.0
@@ -18,8 +26,10 @@ HEALTHY_RUN_S = 600.0
 class Replace:
     """Make the next incarnation now."""
 
-    failed: bool = False
+    fault: Fault | None = None
+    """None: there never was a pod."""
     why: str = ""
+    disruption: Disruption | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,12 +55,22 @@ def decide(pod: PodView, observed: Observed, now: datetime) -> Decision:
     if not pod.leaving:
         return Keep()
     if pod.slot.role is not Role.COORDINATOR or pod.lost(now):
-        return Replace(why="was deleted")
+        return replacement(pod, now)
     # Two coordinators must never run at once; the fencing attempt would save the checkpoints,
     # but not the work.
     assert pod.deletion_at is not None
     left = (pod.deletion_at + LOST_AFTER - now).total_seconds()
     return Wait(seconds=max(1.0, left + 1.0), why=f"Pod {pod.name} is still ending")
+
+
+def replacement(pod: PodView, now: datetime) -> Replace:
+    """`pod` has ended or is leaving."""
+    disruption = find_pod_disruption(pod)
+    fault = fault_of(pod, now)
+    why = how_it_ended(pod)
+    if fault.cause is Cause.END:
+        why = f"ended with exit code {pod.exit_code}"
+    return Replace(fault=fault, why=why, disruption=disruption)
 
 
 def backoff_s(failures: int, ran_s: float) -> float:
@@ -61,25 +81,23 @@ def backoff_s(failures: int, ran_s: float) -> float:
 
 
 def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
-    end = classify_end(pod)
-    if end is End.DISRUPTED:
-        return Replace(why="was disrupted")
-    due = _ended_at(pod, now) + timedelta(seconds=_pause_s(pod, end, observed, now))
+    due = _ended_at(pod, now) + timedelta(seconds=_pause_s(pod, observed, now))
     if now < due:
         seconds = (due - now).total_seconds()
         return Wait(seconds=seconds, why=f"Pod {pod.name} is replaced in {seconds:.0f} s")
-    if end is End.COUNTED:
-        return Replace(failed=True, why=how_it_ended(pod))
-    return Replace(why=f"ended with exit code {pod.exit_code}")
+    return replacement(pod, now)
 
 
-def _pause_s(pod: PodView, end: End, observed: Observed, now: datetime) -> float:
-    ran_s = _ran_s(pod, now)
+def _pause_s(pod: PodView, observed: Observed, now: datetime) -> float:
+    """A pod that was taken is replaced at once; none of the others may be made in a spin."""
+    ran_s, end = _ran_s(pod, now), classify_end(pod)
+    if end is End.DISRUPTED and find_pod_disruption(pod) is not Disruption.REFUSED:
+        return 0.0
     if end is not End.COUNTED:
         return 0.0 if ran_s >= 60.0 else FIRST_DELAY_S
-    if pod.slot.role in (Role.COORDINATOR, Role.TRAINER):
-        return backoff_s(observed.ledger.counted, ran_s)
-    return backoff_s(pod.incarnation - 1, ran_s)
+    if pod.slot.role not in BOUNDED:
+        return backoff_s(pod.incarnation - 1, ran_s)
+    return backoff_s(observed.ledger.counted, ran_s)
 
 
 def _ended_at(pod: PodView, now: datetime) -> datetime:

@@ -1,5 +1,6 @@
 """Classify first, then act."""
 
+from datetime import datetime
 from enum import Enum, auto
 
 from prorl_api.status import ConditionType
@@ -27,7 +28,7 @@ class Situation(Enum):
     """Its pods are kept as the spec wants them."""
 
 
-def classify(observed: Observed) -> Situation:
+def classify(observed: Observed, now: datetime) -> Situation:
     """What has once ended never starts again."""
     if is_finished(observed):
         return Situation.FINISHED
@@ -38,7 +39,7 @@ def classify(observed: Observed) -> Situation:
     # What else ends while the pods go is the suspension's doing: nothing is replaced or counted.
     if observed.suspension_wanted and end is not End.FAIL_JOB:
         return Situation.SUSPENDING if observed.pods else Situation.SUSPENDED
-    return Situation.FAILED if find_job_failure(observed) else Situation.ACTIVE
+    return Situation.FAILED if find_job_failure(observed, now) else Situation.ACTIVE
 
 
 def is_finished(observed: Observed) -> bool:

@@ -13,7 +13,13 @@ from prorl_operator.plan import conditions
 from prorl_operator.plan.blockers import find_blocker
 from prorl_operator.plan.commands import with_observed_tokens
 from prorl_operator.plan.conditions import Verdict
-from prorl_operator.plan.failure import describe_end, find_job_failure, waiting_failures
+from prorl_operator.plan.failure import (
+    JobFailure,
+    describe_end,
+    find_job_failure,
+    waiting_failures,
+)
+from prorl_operator.plan.interruption import disrupted
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training, timestamp
 from prorl_operator.plan.situation import Situation
@@ -30,7 +36,13 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
     phase = derive_phase(observed, situation, training)
     ended = phase in (Phase.SUCCEEDED, Phase.FAILED)
     roles = derive_roles(observed, none_wanted=ended or phase is Phase.SUSPENDED)
-    verdicts = _verdicts(observed, situation, training=training, phase=phase, roles=roles)
+    if ended:
+        failure = find_job_failure(observed, now) if situation is Situation.FAILED else None
+        verdicts = _final_verdicts(observed, training, failure)
+    elif situation is Situation.ACTIVE:
+        verdicts = _active_verdicts(observed, training, phase, roles)
+    else:
+        verdicts = conditions.while_suspended(observed, phase, training)
     stored, ledger, generation = observed.stored, observed.ledger, observed.job.metadata.generation
     return ProRLJobStatus(
         observed_generation=generation,
@@ -40,6 +52,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         attempt=observed.attempt,
         restarts=ledger.restarts,
         restarts_counted=ledger.counted,
+        disruptions=ledger.disruptions,
         suspending_since=(began_at(observed, now) if situation is Situation.SUSPENDING else None),
         start_time=_start_time(observed),
         completion_time=_completion_time(observed, now) if ended else None,
@@ -104,32 +117,30 @@ def _role_status(observed: Observed, role: Role, *, none_wanted: bool) -> RoleSt
     )
 
 
-def _verdicts(
-    observed: Observed,
-    situation: Situation,
-    *,
-    training: Training,
-    phase: Phase,
-    roles: Roles,
+def _active_verdicts(
+    observed: Observed, training: Training, phase: Phase, roles: Roles
 ) -> list[Verdict]:
-    if situation is Situation.ACTIVE:
-        active = [
-            conditions.roles_ready(roles, find_blocker(observed)),
-            conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
-            conditions.checkpointed(training),
-            conditions.degraded(roles, phase, observed.job.spec.rollout.min_replicas),
-        ]
-        return [*active, *conditions.resumed(observed, _missing_pods(observed))]
-    if situation in (Situation.SUSPENDING, Situation.SUSPENDED):
-        return conditions.while_suspended(observed, phase, training)
+    return [
+        conditions.roles_ready(roles, find_blocker(observed)),
+        conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
+        conditions.checkpointed(training),
+        conditions.degraded(roles, phase, observed.job.spec.rollout.min_replicas),
+        *disrupted(observed, phase, roles),
+        *conditions.resumed(observed, _missing_pods(observed)),
+    ]
+
+
+def _final_verdicts(
+    observed: Observed, training: Training, failure: JobFailure | None
+) -> list[Verdict]:
     live = (ConditionType.ROLES_READY, ConditionType.PROGRESSING, ConditionType.DEGRADED)
     verdicts = [conditions.finished_verdicts(kind) for kind in live]
     verdicts.append(conditions.checkpointed(training))
-    failure = find_job_failure(observed)
-    ended = situation is Situation.SUCCEEDED or failure is None
-    if ended and observed.job.spec.export is not None:
+    if failure is not None:
+        return [*verdicts, conditions.failed(failure)]
+    if observed.job.spec.export is not None:
         verdicts.append(conditions.exported(training))
-    return [*verdicts, conditions.completed(training) if ended else conditions.failed(failure)]  # type: ignore[arg-type]
+    return [*verdicts, conditions.completed(training)]
 
 
 def _missing_pods(observed: Observed) -> int:

@@ -19,7 +19,7 @@ from prorl_operator.plan.status import derive_status
 
 
 def status_of(observed: Observed) -> ProRLJobStatus:
-    return derive_status(observed, classify(observed), NOW)
+    return derive_status(observed, classify(observed, NOW), NOW)
 
 
 @pytest.mark.parametrize(("word", "said"), [

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from controller_builders import (
     COORDINATOR,
+    NOW,
     ROLLOUT,
     TRAINER,
     VERIFIER,
@@ -20,6 +21,7 @@ from prorl_api.exit_codes import MEANING, ExitCode
 from prorl_api.status import Roles, RoleStatus
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.failure import (
     RESTARTS_EXHAUSTED,
     End,
@@ -50,7 +52,7 @@ COORDINATOR_ENDS = {
     ExitCode.STOPPED: End.UNCOUNTED,
 }
 HELPERS = [TRAINER, ROLLOUT, VERIFIER]
-GONE_TO: list[dict[str, Any]] = [{"disrupted": True}, {"deletion_at": ago(0)}]
+GONE_TO: list[dict[str, Any]] = [{"disruption": Disruption.EVICTION}, {"deletion_at": ago(0)}]
 
 
 @pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.reason)
@@ -83,7 +85,7 @@ def test_a_coordinator_that_finished_while_told_to_go_has_still_finished(
 
 @pytest.mark.parametrize("slot", [COORDINATOR, *HELPERS], ids=lambda slot: slot.role)
 def test_a_pod_that_no_container_ended_in_is_nobodys_fault(slot: Slot) -> None:
-    assert classify_end(make_ended(slot, None, phase="Failed")) is End.UNCOUNTED
+    assert classify_end(make_ended(slot, None, phase="Failed")) is End.DISRUPTED
 
 
 def with_restarts(limit: int, counted: int, *pods: PodView) -> Observed:
@@ -99,7 +101,7 @@ def with_restarts(limit: int, counted: int, *pods: PodView) -> Observed:
 def test_the_failure_after_the_last_restart_fails_the_job(
     limit: int, counted: int, fails: bool
 ) -> None:
-    failure = find_job_failure(with_restarts(limit, counted, make_ended(TRAINER, 19)))
+    failure = find_job_failure(with_restarts(limit, counted, make_ended(TRAINER, 19)), NOW)
     if not fails:
         assert failure is None
     else:
@@ -115,7 +117,7 @@ def test_the_failure_after_the_last_restart_fails_the_job(
     "pod",
     [
         make_pod_view(TRAINER),
-        make_ended(TRAINER, 1, disrupted=True),
+        make_ended(TRAINER, 1, disruption=Disruption.EVICTION),
         make_ended(TRAINER, ExitCode.STOPPED),
         make_ended(TRAINER, None, phase="Failed"),
         make_ended(COORDINATOR, ExitCode.STOPPED),
@@ -125,30 +127,30 @@ def test_the_failure_after_the_last_restart_fails_the_job(
     ids=["runs", "disrupted", "stopped", "no code", "coordinator stopped", "rollout", "verifier"],
 )
 def test_a_used_up_budget_bounds_failures_of_coordinator_and_trainer_only(pod: PodView) -> None:
-    assert find_job_failure(with_restarts(3, 3, pod)) is None
+    assert find_job_failure(with_restarts(3, 3, pod), NOW) is None
 
 
 def test_disruptions_use_up_no_restart() -> None:
     stored = make_status(restarts=100, restarts_counted=0)
     job = make_job(runPolicy={"maxRestarts": 1})
     observed = make_observed(make_ended(TRAINER, 1), job=job, stored=stored)
-    assert find_job_failure(observed) is None
+    assert find_job_failure(observed, NOW) is None
 
 
 def test_a_failure_that_has_its_replacement_is_not_counted_again() -> None:
     pods = make_ended(TRAINER, 1), make_pod_view(TRAINER, 2, ledger=Ledger(counted=1, restarts=1))
     observed = make_observed(*pods, job=make_job(runPolicy={"maxRestarts": 1}))
-    assert find_job_failure(observed) is None
+    assert find_job_failure(observed, NOW) is None
     assert waiting_failures(observed) == []
 
 
 def test_a_trainer_that_ended_with_a_code_of_the_coordinator_may_be_restarted() -> None:
-    assert find_job_failure(make_observed(make_ended(TRAINER, ExitCode.CONFIG))) is None
+    assert find_job_failure(make_observed(make_ended(TRAINER, ExitCode.CONFIG)), NOW) is None
 
 
 def test_the_coordinators_own_words_are_the_jobs_failure() -> None:
     observed = make_observed(make_ended(COORDINATOR, 11, exit_message=make_word(reason="DataRow")))
-    failure = find_job_failure(observed)
+    failure = find_job_failure(observed, NOW)
     assert failure is not None
     assert failure.reason == "DataRow"
     assert failure.message == (
@@ -158,13 +160,13 @@ def test_the_coordinators_own_words_are_the_jobs_failure() -> None:
 
 def test_an_earlier_incarnations_config_error_does_not_fail_its_successor() -> None:
     pods = make_ended(COORDINATOR, ExitCode.CONFIG), make_pod_view(COORDINATOR, 2)
-    assert find_job_failure(make_observed(*pods)) is None
+    assert find_job_failure(make_observed(*pods), NOW) is None
 
 
 @pytest.mark.parametrize("reason", ["", "two words", "9lives", "Dash-ed", "naïve"])
 def test_a_reason_that_no_condition_may_carry_becomes_the_codes_own(reason: str) -> None:
     word = make_word(reason=reason)
-    failure = find_job_failure(make_observed(make_ended(COORDINATOR, 11, exit_message=word)))
+    failure = find_job_failure(make_observed(make_ended(COORDINATOR, 11, exit_message=word)), NOW)
     assert failure is not None
     assert failure.reason == "Data"
     assert "Row 3 is bad." in failure.message
@@ -208,4 +210,4 @@ def test_failures_of_other_roles_leave_the_budget_alone() -> None:
     roles = Roles(rollout=RoleStatus(failed=50), verifier=RoleStatus(failed=50))
     stored = make_status(roles=roles, restarts_counted=0)
     job = make_job(runPolicy={"maxRestarts": 1})
-    assert find_job_failure(make_observed(make_ended(TRAINER), job=job, stored=stored)) is None
+    assert find_job_failure(make_observed(make_ended(TRAINER), job=job, stored=stored), NOW) is None

@@ -39,11 +39,12 @@ def test_ages_are_told_as_times_and_only_once_they_are_known() -> None:
     assert name not in series_of(metrics)
 
 
-def test_restarts_that_are_not_charged_are_disruptions() -> None:
+def test_restarts_and_disruptions_are_told_apart() -> None:
     metrics = Metrics()
-    metrics.show_job(KEY, make_status(restarts=5, restarts_counted=2))
+    metrics.show_job(KEY, make_status(restarts=5, restarts_counted=2, disruptions=7))
     series = series_of(metrics)
-    assert (series[f"restarts{{{LABELS}}}"], series[f"disruptions{{{LABELS}}}"]) == (5, 3)
+    names = ("restarts", "restarts_counted", "disruptions")
+    assert [series[f"{name}{{{LABELS}}}"] for name in names] == [5, 2, 7]
 
 
 def test_pods_wanted_and_ready_are_told_by_role() -> None:
@@ -66,6 +67,7 @@ def test_conditions_are_told_as_far_as_the_status_has_them() -> None:
 def test_a_job_that_is_gone_has_no_series() -> None:
     metrics = Metrics()
     metrics.show_job(KEY, make_status(conditions=[make_condition("RolesReady")]))
+    metrics.pods_disrupted.labels(*KEY, "trainer", "Deleted").inc()
     metrics.drop_job(KEY)
     metrics.drop_job(KEY)
     assert series_of(metrics) == {}

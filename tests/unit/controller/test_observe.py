@@ -21,6 +21,7 @@ from prorl_operator.kube.observe import (
     parse_pod,
     parse_status,
 )
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import PodView
 from pydantic import ValidationError
 
@@ -80,25 +81,45 @@ def test_the_end_of_another_container_is_not_the_pods() -> None:
 def test_a_pod_that_the_kubelet_refused_has_no_code_but_a_reason() -> None:
     view = parsed({"phase": "Failed", "reason": "UnexpectedAdmissionError"})
     assert (view.exit_code, view.exit_reason) == (None, "UnexpectedAdmissionError")
-    assert not view.disrupted
+    assert view.disruption is None
 
 
-@pytest.mark.parametrize(
-    ("status", "disrupted"),
-    [
-        (condition("DisruptionTarget"), True),
-        (condition("DisruptionTarget", "False"), False),
-        ({"reason": "Evicted"}, True),
-        ({"reason": "Preempting"}, True),
-        ({"reason": "Terminated"}, True),
-        ({"reason": "NodeShutdown"}, True),
-        ({"reason": "OOMKilled"}, False),
-        ({}, False),
-    ],
-    ids=["target", "no target", "evicted", "preempted", "terminated", "shutdown", "oom", "none"],
-)
-def test_a_disruption_is_told_from_a_failure(status: dict[str, Any], disrupted: bool) -> None:
-    assert parsed({"phase": "Failed", **status}).disrupted is disrupted
+TAKEN: dict[str, tuple[dict[str, Any], Disruption | None]] = {
+    "eviction API": (condition("DisruptionTarget", reason="EvictionByEvictionAPI"),
+                     Disruption.EVICTION),
+    "scheduler": (condition("DisruptionTarget", reason="PreemptionByScheduler"),
+                  Disruption.PREEMPTION),
+    "taint": (condition("DisruptionTarget", reason="DeletionByTaintManager"), Disruption.TAINT),
+    "pod gc": (condition("DisruptionTarget", reason="DeletionByPodGC"), Disruption.POD_GC),
+    "node pressure": ({"reason": "Evicted"}
+                      | condition("DisruptionTarget", reason="TerminationByKubelet"),
+                      Disruption.KUBELET),
+    "shutdown": ({"reason": "Terminated"}
+                 | condition("DisruptionTarget", reason="TerminationByKubelet"),
+                 Disruption.NODE_SHUTDOWN),
+    "unknown": (condition("DisruptionTarget", reason="SolarFlare"), Disruption.OTHER),
+    "without a reason": (condition("DisruptionTarget"), Disruption.OTHER),
+    "no longer a target": (condition("DisruptionTarget", "False"), None),
+    "old kubelet's shutdown": ({"reason": "NodeShutdown"}, Disruption.NODE_SHUTDOWN),
+    "old kubelet's preemption": ({"reason": "Preempting"}, Disruption.KUBELET),
+    "lost": ({"reason": "NodeLost"}, Disruption.NODE_LOST),
+    "over its own limit": ({"reason": "Evicted"}, None),
+    "oom": (container({"terminated": {"exitCode": 137, "reason": "OOMKilled"}}), None),
+    "none": ({}, None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "disruption"), TAKEN.values(), ids=TAKEN)
+def test_what_took_a_pod_is_read(status: dict[str, Any], disruption: Disruption | None) -> None:
+    assert parsed({"phase": "Failed", **status}).disruption is disruption
+
+
+def test_a_pod_was_told_to_go_when_its_grace_began() -> None:
+    leaving = {"deletionTimestamp": "2026-01-01T11:01:00Z", "deletionGracePeriodSeconds": 60}
+    assert parsed({}, **leaving).told_at == AT
+    target = condition("DisruptionTarget", lastTransitionTime="2026-01-01T11:00:30Z")
+    assert parsed(target, **leaving).told_at == AT + timedelta(seconds=30)
+    assert parsed({}).told_at is None
 
 
 @pytest.mark.parametrize(

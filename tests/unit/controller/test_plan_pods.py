@@ -13,6 +13,7 @@ from controller_builders import (
     TRAINER,
     VERIFIER,
     ago,
+    counts,
     make_ended,
     make_job,
     make_observed,
@@ -25,6 +26,7 @@ from prorl_operator.build.ledger import ANNOTATION, Ledger, parse_ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.kube.events import NOTE_LIMIT
 from prorl_operator.plan.actions import CreatePod, DeletePod
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.pods import PodPlan, deletions, next_incarnation, plan_pods
 
@@ -39,7 +41,7 @@ def planned(observed: Observed) -> PodPlan:
 def created(plan: PodPlan) -> dict[str, Ledger]:
     """Names of the pods that are made, with the tally that each carries."""
     metas = [a.manifest["metadata"] for a in plan.actions if isinstance(a, CreatePod)]
-    return {m["name"]: parse_ledger(m["annotations"][ANNOTATION]) for m in metas}
+    return {m["name"]: counts(parse_ledger(m["annotations"][ANNOTATION])) for m in metas}
 
 
 def deleted(plan: PodPlan) -> list[str]:
@@ -69,7 +71,7 @@ def test_a_complete_job_is_left_alone() -> None:
 
 def test_a_deleted_trainer_pod_is_replaced_at_once() -> None:
     plan = planned(make_observed(make_pod_view(TRAINER, 3, deletion_at=LEAVING)))
-    assert created(plan) == {"q-trainer-0-4": Ledger(restarts=1)}
+    assert created(plan) == {"q-trainer-0-4": Ledger(disruptions=1)}
     assert deleted(plan) == []
     (event,) = plan.events
     assert event.reason == "PodReplaced"
@@ -115,10 +117,12 @@ def test_a_restart_of_the_coordinator_has_its_own_event() -> None:
 
 @pytest.mark.parametrize("code", [19, 1], ids=["failed", "killed by SIGTERM"])
 @pytest.mark.parametrize("one", [COORDINATOR, TRAINER, ROLLOUT, VERIFIER], ids=lambda s: s.role)
-def test_a_disruption_is_a_restart_that_is_never_counted(one: Slot, code: int) -> None:
-    plan = planned(make_observed(make_ended(one, code, disrupted=True)))
-    bounded = one in (COORDINATOR, TRAINER)
-    assert list(created(plan).values()) == [Ledger(restarts=int(bounded))]
+def test_a_disruption_is_no_restart_in_any_role(one: Slot, code: int) -> None:
+    plan = planned(make_observed(make_ended(one, code, disruption=Disruption.EVICTION)))
+    assert list(created(plan).values()) == [Ledger(disruptions=1)]
+    (event,) = plan.events
+    assert "was disrupted (EvictionByEvictionAPI)" in event.note
+    assert not event.warning
 
 
 @pytest.mark.parametrize("one", [ROLLOUT, VERIFIER], ids=lambda s: s.role)
@@ -127,14 +131,15 @@ def test_a_failed_helper_is_tallied_but_is_no_restart_of_the_job(one: Slot) -> N
     assert list(created(plan).values()) == [Ledger(failed={one.role: 1})]
 
 
-def test_pods_that_fail_together_are_all_counted() -> None:
+def test_pods_that_fail_together_are_one_fault() -> None:
     job = make_job(trainer={"replicas": 2})
     pods = [make_ended(COORDINATOR, 19), make_ended(TRAINER, 1), make_ended(slot(Role.TRAINER, 1))]
     stored = make_status(restarts=4, restarts_counted=1)
     plan = planned(make_observed(*pods, job=job, stored=stored))
     # The second failure is worth a pause, so every one of these ran for a healthy hour.
-    assert [tally.counted for tally in created(plan).values()] == [2, 3, 4]
-    assert (plan.ledger.restarts, plan.ledger.counted) == (7, 4)
+    assert [tally.counted for tally in created(plan).values()] == [2, 2, 2]
+    assert (plan.ledger.restarts, plan.ledger.counted) == (5, 2)
+    assert plan.ledger.failed == {Role.COORDINATOR: 1, Role.TRAINER: 2}
 
 
 def test_the_shortest_wait_is_the_plans() -> None:
@@ -153,12 +158,12 @@ def without(one: Slot, **values: Any) -> Observed:
 @pytest.mark.parametrize(
     ("observed", "name", "tally"),
     [
-        (without(TRAINER), "q-trainer-0-2", Ledger(restarts=1)),
-        (without(COORDINATOR), "q-coordinator-0-2", Ledger(restarts=1)),
-        (without(ROLLOUT), "q-rollout-0-2", Ledger()),
+        (without(TRAINER), "q-trainer-0-2", Ledger(disruptions=1)),
+        (without(COORDINATOR), "q-coordinator-0-2", Ledger(disruptions=1)),
+        (without(ROLLOUT), "q-rollout-0-2", Ledger(disruptions=1)),
         (without(COORDINATOR, incarnations={}, stored=make_status(attempt=6)),
-         "q-coordinator-0-7", Ledger(restarts=1)),
-        (without(TRAINER, incarnations={}, stored=STARTED), "q-trainer-0-1", Ledger(restarts=1)),
+         "q-coordinator-0-7", Ledger(disruptions=1)),
+        (without(TRAINER, incarnations={}, stored=STARTED), "q-trainer-0-1", Ledger(disruptions=1)),
     ],
     ids=["trainer", "coordinator", "rollout", "status knows the attempt", "job had started"],
 )  # fmt: skip
@@ -216,7 +221,7 @@ def test_nobody_is_asked_to_leave_twice() -> None:
 def test_a_coordinator_on_a_lost_node_is_replaced_and_stays_marked() -> None:
     lost = make_pod_view(COORDINATOR, deletion_at=NOW - timedelta(seconds=31))
     plan = planned(make_observed(lost))
-    assert created(plan) == {"q-coordinator-0-2": Ledger(restarts=1)}
+    assert created(plan) == {"q-coordinator-0-2": Ledger(disruptions=1)}
     assert deleted(plan) == []
 
 

@@ -7,6 +7,7 @@ from controller_builders import COORDINATOR, ROLLOUT, TRAINER, UID, make_ended
 from prorl_operator.build.secrets import Purpose, token
 from prorl_operator.errors import ApiError
 from prorl_operator.link.coordinator import Target
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.reconcile import EXPECTATION_CHECK_S
 
 KEY = ("team", "q")
@@ -77,7 +78,7 @@ async def test_a_quota_that_keeps_a_trainer_out_uses_up_no_restarts(world: Any) 
     world.watch.kubelet[TRAINER] = make_ended(TRAINER, 19)
     world.api.refuse("q-trainer-0-2")
     for incarnation in range(1, 12):
-        ended = make_ended(ROLLOUT, 1, incarnation=incarnation, disrupted=True)
+        ended = make_ended(ROLLOUT, 1, incarnation=incarnation, disruption=Disruption.EVICTION)
         world.watch.kubelet[ROLLOUT] = ended
         await world.reconcile(after_s=60)
     assert "q-rollout-0-12" in world.api.names("Pod")

@@ -3,6 +3,7 @@
 import pytest
 from controller_builders import (
     COORDINATOR,
+    NOW,
     TRAINER,
     make_condition,
     make_ended,
@@ -53,4 +54,4 @@ REVIVED = make_status(conditions=[make_condition("Failed", status="False")])
 def test_the_situation_follows_from_what_is_observed(
     observed: Observed, situation: Situation
 ) -> None:
-    assert classify(observed) is situation
+    assert classify(observed, NOW) is situation

@@ -39,7 +39,7 @@ FRESH = Progress(step=0, total_steps=2000)
 
 
 def status_of(observed: Observed) -> ProRLJobStatus:
-    return derive_status(observed, classify(observed), NOW)
+    return derive_status(observed, classify(observed, NOW), NOW)
 
 
 def starting(stage: Stage, incarnation: int, step: int = 0) -> dict[str, Any]:
@@ -113,7 +113,7 @@ def test_the_phase_of(observed: Observed, phase: Phase) -> None:
 def test_the_status_stands_once_it_is_stored(observed: Observed) -> None:
     stored = stored_form(status_of(observed))
     again = replace(observed, stored=stored)
-    assert derive_status(again, classify(observed), NOW) == stored
+    assert derive_status(again, classify(observed, NOW), NOW) == stored
 
 
 @pytest.mark.parametrize(

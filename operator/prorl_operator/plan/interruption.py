@@ -1,0 +1,60 @@
+"""The condition Disrupted: what took pods, and whether all of them are back."""
+
+from collections.abc import Iterator
+
+from prorl_api.spec_roles import Role
+from prorl_api.status import Condition, ConditionType, Phase, Roles
+
+from prorl_operator.build.config import slots
+from prorl_operator.plan.conditions import Reason, Verdict
+from prorl_operator.plan.disruption import Disruption
+from prorl_operator.plan.failure import find_pod_disruption
+from prorl_operator.plan.observed import Observed
+from prorl_operator.plan.pods import existed
+
+NAMED = 5
+"""Pods that the message names."""
+
+
+def disrupted(observed: Observed, phase: Phase, roles: Roles) -> list[Verdict]:
+    """Nothing where there never was a disruption."""
+    kind = ConditionType.DISRUPTED
+    lost = list(_lost_pods(observed))
+    if lost:
+        return [Verdict(type=kind, status=True, reason=lost[0][1], message=_name(lost))]
+    before = _stored(observed)
+    if before is None:
+        return []
+    if before.status == "False" or not _all_back(phase, roles):
+        status = before.status == "True"
+        return [Verdict(type=kind, status=status, reason=before.reason, message=before.message)]
+    message = f"All pods are ready again. Before: {before.message}"
+    return [Verdict(type=kind, status=False, reason=Reason.ALL_READY, message=message)]
+
+
+def _name(lost: list[tuple[str, Disruption]]) -> str:
+    names = ", ".join(f"{name} ({why})" for name, why in lost[:NAMED])
+    rest = len(lost) - NAMED
+    return f"Gone or going: {names}{f' and {rest} more' if rest > 0 else ''}."
+
+
+def _lost_pods(observed: Observed) -> Iterator[tuple[str, Disruption]]:
+    for slot in slots(observed.job.spec):
+        pod = observed.newest(slot)
+        if pod is None:
+            if existed(slot, observed):
+                yield slot.host_name, Disruption.GONE
+            continue
+        why = find_pod_disruption(pod)
+        if why is not None:
+            yield pod.name, why
+
+
+def _stored(observed: Observed) -> Condition | None:
+    conditions = observed.stored.conditions if observed.stored else []
+    return next((c for c in conditions if c.type == ConditionType.DISRUPTED), None)
+
+
+def _all_back(phase: Phase, roles: Roles) -> bool:
+    each = [getattr(roles, role.value) for role in Role]
+    return phase is Phase.RUNNING and all(one.ready >= one.desired for one in each)

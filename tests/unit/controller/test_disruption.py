@@ -1,0 +1,159 @@
+"""Disruptions: whose doing the end of a pod was, and what status says of it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from controller_builders import (
+    COORDINATOR,
+    NOW,
+    ROLLOUT,
+    TRAINER,
+    VERIFIER,
+    ago,
+    carry_out,
+    make_condition,
+    make_converged,
+    make_ended,
+    make_job,
+    make_observed,
+    make_pod_view,
+    make_status,
+    settle,
+)
+from prorl_api.spec_roles import Role
+from prorl_api.status import Condition, ProRLJobStatus
+from prorl_operator.build.ledger import Cause
+from prorl_operator.build.names import Slot
+from prorl_operator.plan.disruption import Disruption
+from prorl_operator.plan.failure import End, classify_end, fault_of, find_job_failure
+from prorl_operator.plan.observed import PodView
+from prorl_operator.plan.plan import make_plan
+
+EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
+LEAVING: dict[str, Any] = {"deletion_at": ago(-30), "told_at": ago(30)}
+ENDS: dict[str, tuple[dict[str, Any], Cause]] = {
+    "evicted, exit 1": ({"disruption": Disruption.EVICTION}, Cause.DISRUPTION),
+    "preempted and killed": ({"code": 137, "disruption": Disruption.PREEMPTION}, Cause.DISRUPTION),
+    "node pressure, no code": ({"code": None, "disruption": Disruption.KUBELET}, Cause.DISRUPTION),
+    "node lost": ({"code": None, "node_lost": True, "disruption": Disruption.NODE_LOST},
+                  Cause.DISRUPTION),
+    "deleted, exit 1": (LEAVING, Cause.DELETION),
+    "failed before it was deleted": ({"finished_at": ago(31)} | LEAVING, Cause.FAILURE),
+    "refused by the kubelet": ({"code": None, "exit_reason": "OutOfcpu"}, Cause.DISRUPTION),
+    "over an own limit": ({"code": None, "exit_reason": "Evicted"}, Cause.FAILURE),
+    "over an own limit, killed": ({"code": 137, "exit_reason": "Error"}, Cause.FAILURE),
+    "out of memory": ({"code": 137, "exit_reason": "OOMKilled"}, Cause.FAILURE),
+    "out of memory while it was going": ({"code": 137, "exit_reason": "OOMKilled"} | LEAVING,
+                                         Cause.DELETION),
+    "crash": ({"code": 139}, Cause.FAILURE),
+    "stopped": ({"code": 75}, Cause.END),
+}  # fmt: skip
+
+
+def ended(slot: Slot, how: dict[str, Any]) -> PodView:
+    values = {"code": 1, "finished_at": NOW, "phase": "Failed"} | how
+    return make_ended(slot, values.pop("code"), **values)
+
+
+@pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
+@pytest.mark.parametrize(("how", "cause"), ENDS.values(), ids=ENDS)
+def test_every_end_is_in_its_bucket(slot: Slot, how: dict[str, Any], cause: Cause) -> None:
+    assert fault_of(ended(slot, how), NOW).cause is cause
+
+
+@pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
+@pytest.mark.parametrize("how", [how for how, cause in ENDS.values() if cause is not Cause.FAILURE])
+def test_what_is_no_failure_never_uses_up_the_budget(slot: Slot, how: dict[str, Any]) -> None:
+    job = make_job(runPolicy={"maxRestarts": 0})
+    observed = make_observed(ended(slot, how), job=job, stored=make_status())
+    assert find_job_failure(observed, NOW) is None
+    assert make_plan(observed, NOW + timedelta(seconds=60)).status.restarts_counted == 0
+
+
+def test_trainers_that_fail_together_use_up_one_restart() -> None:
+    job = make_job(trainer={"replicas": 3}, runPolicy={"maxRestarts": 1})
+    observed = make_converged(job=job)
+    for index in range(3):
+        failed = make_ended(Slot(role=Role.TRAINER, index=index), 1, finished_at=ago(9 - index))
+        others = [p for p in observed.pods if p.slot != failed.slot]
+        observed = replace(observed, pods=(*others, failed))
+        observed = carry_out(observed, make_plan(observed, NOW))
+    status = make_plan(observed, NOW).status
+    assert (status.restarts, status.restarts_counted) == (1, 1)
+    assert (status.phase, status.roles.trainer.failed) == ("Running", 3)
+
+
+def test_a_failure_beside_an_eviction_waits_no_longer_for_it() -> None:
+    job = make_job(trainer={"replicas": 2}, runPolicy={"maxRestarts": 0})
+    evicted = make_ended(TRAINER, 1, disruption=Disruption.EVICTION, told_at=ago(5))
+    observed = settle(make_observed(evicted, job=job))
+    beside = make_ended(Slot(role=Role.TRAINER, index=1), 134)
+    others = [p for p in observed.pods if p.slot != beside.slot]
+    status = make_plan(replace(observed, pods=(*others, beside)), NOW).status
+    assert (status.restarts_counted, status.disruptions) == (0, 1)
+    assert classify_end(beside) is End.COUNTED
+
+
+def condition_of(status: ProRLJobStatus | None) -> Condition | None:
+    assert status is not None
+    return next((c for c in status.conditions if c.type == "Disrupted"), None)
+
+
+def test_a_job_that_was_never_disrupted_does_not_speak_of_it() -> None:
+    assert condition_of(make_converged().stored) is None
+
+
+def test_disrupted_names_what_took_the_pods_until_all_are_ready() -> None:
+    evicted = make_pod_view(TRAINER, deletion_at=ago(-60), disruption=Disruption.EVICTION)
+    observed = make_observed(evicted)
+    first = make_plan(observed, NOW)
+    said = condition_of(first.status)
+    assert said is not None
+    assert (said.status, said.reason) == ("True", "EvictionByEvictionAPI")
+    assert said.message == "Gone or going: q-trainer-0-1 (EvictionByEvictionAPI)."
+    waiting = settle(carry_out(observed, first))
+    assert condition_of(waiting.stored) == said
+    back = replace(waiting, pods=tuple(_running(p) for p in waiting.pods if not p.leaving))
+    after = condition_of(settle(back).stored)
+    assert after is not None
+    assert (after.status, after.reason) == ("False", "AllReady")
+    assert after.message.endswith(f"Before: {said.message}")
+    assert settle(back).stored == settle(settle(back)).stored
+
+
+def _running(pod: PodView) -> PodView:
+    return make_pod_view(pod.slot, pod.incarnation, ledger=pod.ledger)
+
+
+def test_a_pod_that_is_gone_is_a_disruption_too() -> None:
+    observed = make_observed()
+    gone = replace(observed, pods=tuple(p for p in observed.pods if p.slot != ROLLOUT))
+    said = condition_of(make_plan(gone, NOW).status)
+    assert said is not None
+    assert (said.reason, "rollout-0 (Gone)" in said.message) == ("Gone", True)
+
+
+def test_a_failure_is_no_disruption() -> None:
+    status = make_plan(make_observed(make_ended(TRAINER, 137)), NOW).status
+    assert condition_of(status) is None
+
+
+def test_of_many_lost_pods_a_few_are_named() -> None:
+    job = make_job(trainer={"replicas": 9})
+    pods = [make_pod_view(Slot(role=Role.TRAINER, index=i), deletion_at=ago(-60)) for i in range(9)]
+    said = condition_of(make_plan(make_observed(*pods, job=job), NOW).status)
+    assert said is not None
+    assert said.message.startswith("Gone or going: q-trainer-0-1 (Deleted), ")
+    assert said.message.endswith(" q-trainer-4-1 (Deleted) and 4 more.")
+
+
+def test_another_disruption_of_a_recovering_job_is_the_one_that_is_told() -> None:
+    before = make_condition("Disrupted", reason="Deleted", message="Before.")
+    stored = make_status(conditions=[before], disruptions=1)
+    evicted = make_ended(TRAINER, 1, disruption=Disruption.TAINT)
+    said = condition_of(make_plan(make_observed(evicted, stored=stored), NOW).status)
+    assert said is not None
+    assert said.reason == "DeletionByTaintManager"
+    assert said.last_transition_time == before.last_transition_time
