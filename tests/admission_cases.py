@@ -47,6 +47,19 @@ def _pvc(**fields: Any) -> dict[str, Any]:
 
 _ACCEPTED: dict[str, dict[str, Any]] = {
     "least": {},
+    "every-bound-of-the-run": {
+        "runPolicy": {
+            "maxRestarts": 0,
+            "backoff": {"baseSeconds": 1, "maxSeconds": 59},
+            "pendingDeadlineSeconds": 60,
+            "activeDeadlineSeconds": 86400,
+            "stallSeconds": 60,
+            "onStall": "Restart",
+            "ttlSecondsAfterFinished": 0,
+            "keepPods": "None",
+        }
+    },
+    "pending-deadline-after-the-backoff": {"runPolicy": {"pendingDeadlineSeconds": 301}},
     "empty-blocks": {"algorithm": {}, "trainer": {"pod": {}}, "checkpoint": {"storage": {}}},
     "null-is-absent": {"trainer": None, "image": None},
     "cpu-as-number": {"trainer": {"pod": {"resources": {"cpu": 2, "memory": "1Gi"}}}},
@@ -191,6 +204,29 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
 }
 
 _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "backoff-that-shrinks": (
+        "spec.runPolicy.backoff.baseSeconds",
+        {"runPolicy": {"backoff": {"baseSeconds": 31, "maxSeconds": 30}}},
+    ),
+    "pending-deadline-within-the-backoff": (
+        "spec.runPolicy.pendingDeadlineSeconds",
+        {"runPolicy": {"pendingDeadlineSeconds": 300}},
+    ),
+    "pending-deadline-of-a-blink": (
+        "spec.runPolicy.pendingDeadlineSeconds",
+        {"runPolicy": {"pendingDeadlineSeconds": 59}},
+    ),
+    "no-time-at-all": (
+        "spec.runPolicy.activeDeadlineSeconds",
+        {"runPolicy": {"activeDeadlineSeconds": 0}},
+    ),
+    "stalled-at-once": ("spec.runPolicy.stallSeconds", {"runPolicy": {"stallSeconds": 59}}),
+    "gone-before-the-end": (
+        "spec.runPolicy.ttlSecondsAfterFinished",
+        {"runPolicy": {"ttlSecondsAfterFinished": -1}},
+    ),
+    "keeps-failed-pods": ("spec.runPolicy.keepPods", {"runPolicy": {"keepPods": "Failed"}}),
+    "explodes-on-a-stall": ("spec.runPolicy.onStall", {"runPolicy": {"onStall": "Explode"}}),
     "spike-factor-one": (
         "spec.referenceReset.klSpike.factor",
         {"referenceReset": {"klSpike": {"factor": 1}}},

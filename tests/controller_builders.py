@@ -25,6 +25,7 @@ from prorl_operator.plan.actions import (
     ApplyObject,
     ApplyTokens,
     CreatePod,
+    DeleteJob,
     DeletePod,
     Plan,
 )
@@ -239,6 +240,8 @@ def _after(observed: Observed, action: Action, now: datetime) -> Observed:
             pod, seen = new_pod(action, now), {**observed.incarnations, slot: incarnation}
             assert pod.name not in {one.name for one in observed.pods}
             return replace(observed, pods=(*observed.pods, pod), incarnations=seen)
+        case DeleteJob():
+            return observed
         case DeletePod(uid=uid):
             end = now + GRACE
             pods = (replace(p, deletion_at=end) if p.uid == uid else p for p in observed.pods)

@@ -7,10 +7,11 @@ from typing import Any
 from prorl_api.job import ProRLJob, ProRLJobSpec
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_guard import GuardSpec
-from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec, RunPolicy
+from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
+from prorl_api.spec_run_policy import RunPolicy
 from prorl_api.wire import JobDocument
 
 

@@ -9,12 +9,13 @@ from prorl_api.base import ApiModel, DnsLabel
 from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_guard import GuardSpec
-from prorl_api.spec_lifecycle import CheckpointSpec, RunPolicy
+from prorl_api.spec_lifecycle import CheckpointSpec
 from prorl_api.spec_model import DataSpec, ModelSpec
 from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import ExportSpec, TrackingSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
+from prorl_api.spec_run_policy import RunPolicy
 from prorl_api.status import ProRLJobStatus
 
 JobName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]

@@ -15,6 +15,7 @@ from prorl_api.rule import Finding, Rule
 from prorl_api.rules_algorithm import ALGORITHM_RULES
 from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
+from prorl_api.rules_run import RUN_RULES
 from prorl_api.rules_verifier import VERIFIER_RULES
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
@@ -66,6 +67,7 @@ RULES: tuple[Rule, ...] = (
     *ALGORITHM_RULES,
     *DATA_RULES,
     *LIFECYCLE_RULES,
+    *RUN_RULES,
     *VERIFIER_RULES,
     Rule(
         path="spec.rollout",

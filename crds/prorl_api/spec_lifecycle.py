@@ -1,4 +1,4 @@
-"""What happens over time: spec.checkpoint and spec.runPolicy."""
+"""What is durable: spec.checkpoint."""
 
 from enum import StrEnum
 from typing import Annotated
@@ -76,10 +76,3 @@ class CheckpointSpec(ApiModel):
 
 LIVE_CHECKPOINT = ("every_steps", "keep", "keep_best", "request_token")
 """What may change while the run goes on."""
-
-
-class RunPolicy(ApiModel):
-    """Bounds of the run."""
-
-    max_restarts: Annotated[int, Field(ge=0, le=1000)] = 10
-    """Failures (not deletions, evictions or preemptions) after which the job has failed."""

@@ -39,6 +39,8 @@ class ConditionType(StrEnum):
     PROGRESSING = "Progressing"
     CHECKPOINTED = "Checkpointed"
     DEGRADED = "Degraded"
+    STALLED = "Stalled"
+    """True while no step is finished for longer than runPolicy.stallSeconds."""
     DISRUPTED = "Disrupted"
     """True from the moment when something outside the job took a pod until all are ready again."""
     EXPORTED = "Exported"
@@ -163,6 +165,8 @@ class ProRLJobStatus(ApiModel):
     disruptions: int = 0
     """Times that something outside the job (eviction, preemption, a node, a deletion) took pods of
     any role. Never charged to runPolicy.maxRestarts."""
+    pending_since: Timestamp | None = None
+    """Since when pods that training needs have not been running."""
     suspending_since: Timestamp | None = None
     """When a suspension that still goes on began."""
     start_time: Timestamp | None = None

@@ -236,6 +236,16 @@ def test_a_failed_coordinator_is_replaced_counted_and_fenced(
     assert env["PRORL_ATTEMPT"] == "2"
 
 
+def test_an_ended_job_is_deleted_when_its_time_is_over(
+    operator: Operator, space: Namespace
+) -> None:
+    space.create_job(runPolicy={"ttlSecondsAfterFinished": 1})
+    start_all(space)
+    space.end_pod("q-coordinator-0-1", 0)
+    until("the job is gone", lambda: space.api.get(f"{JOBS.format(space.name)}/q") is None)
+    assert "q-checkpoints" in space.names("persistentvolumeclaims")
+
+
 def test_a_config_error_fails_the_job_with_the_trainers_words(
     operator: Operator, space: Namespace
 ) -> None:

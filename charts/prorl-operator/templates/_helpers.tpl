@@ -22,7 +22,7 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- define "prorl.rules" -}}
 - apiGroups: [prorl.dev]
   resources: [prorljobs]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, delete] # delete: spec.runPolicy.ttlSecondsAfterFinished
 - apiGroups: [prorl.dev]
   resources: [prorljobs/status]
   verbs: [patch]

@@ -17,7 +17,14 @@ from prorl_operator.errors import ApiError, JobGone
 from prorl_operator.kube.client import KubeClient, Manifest
 from prorl_operator.kube.observe import owner_uid
 from prorl_operator.memory import JobMemory
-from prorl_operator.plan.actions import Action, ApplyObject, ApplyTokens, CreatePod, DeletePod
+from prorl_operator.plan.actions import (
+    Action,
+    ApplyObject,
+    ApplyTokens,
+    CreatePod,
+    DeleteJob,
+    DeletePod,
+)
 from prorl_operator.plan.observed import PodView, Problem
 
 NAME_CONFLICT = "NameConflict"
@@ -95,6 +102,10 @@ class Applier:
                 return await self._create_pod(action, job, memory)
             case DeletePod():
                 await self._delete_pod(action, job, memory)
+                return None
+            case DeleteJob():
+                meta = job.metadata
+                await self._client.delete("ProRLJob", meta.namespace, meta.name, meta.uid)
                 return None
 
     async def _apply_tokens(
@@ -198,3 +209,5 @@ def _subject(action: Action, job: ProRLJob) -> str:
             return f"{manifest['kind']} {manifest['metadata']['name']} cannot be created"
         case DeletePod(name=name):
             return f"Pod {name} cannot be deleted"
+        case DeleteJob():
+            return f"The job {job.metadata.name} cannot be deleted"

@@ -52,7 +52,12 @@ class DeletePod:
     once_created: str | None = None
 
 
-Action = ApplyTokens | ApplyObject | CreatePod | DeletePod
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeleteJob:
+    """Delete the job; its children follow by garbage collection."""
+
+
+Action = ApplyTokens | ApplyObject | CreatePod | DeletePod | DeleteJob
 
 
 class EventReason(StrEnum):
@@ -67,6 +72,7 @@ class EventReason(StrEnum):
     GUARD_PAUSED = "GuardPaused"
     GUARD_ROLLED_BACK = "GuardRolledBack"
     BLOCKED = "Blocked"
+    STALLED = "Stalled"
     IMAGE_PULL_FAILED = "ImagePullFailed"
     SUSPENDING = "Suspending"
     SUSPENDED = "Suspended"

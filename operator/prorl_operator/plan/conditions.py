@@ -41,6 +41,8 @@ class Reason(StrEnum):
     ALL_STEPS_DONE = "AllStepsDone"
     EXPORT_WRITTEN = "ExportWritten"
     EXPORT_FAILED = "ExportFailed"
+    NO_STEP_FINISHED = "NoStepFinished"
+    MOVING = "Moving"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

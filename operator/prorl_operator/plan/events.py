@@ -18,6 +18,7 @@ def transition_events(before: ProRLJobStatus | None, after: ProRLJobStatus) -> l
         _reset_event(old, after),
         _guard_event(old, after),
         _blocked_event(old, after),
+        _stalled_event(old, after),
     ]
     return [event for event in events if event is not None]
 
@@ -116,6 +117,18 @@ def _blocked_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | N
         reason=EventReason.IMAGE_PULL_FAILED if image else EventReason.BLOCKED,
         note=ready.message,
         identity=f"{ready.reason}-{new.attempt}-{_num_faults(new)}",
+        warning=True,
+    )
+
+
+def _stalled_event(old: ProRLJobStatus, new: ProRLJobStatus) -> PlannedEvent | None:
+    before, after = (_condition(status, ConditionType.STALLED) for status in (old, new))
+    if after is None or after.status == "False" or (before and before.status == "True"):
+        return None
+    return PlannedEvent(
+        reason=EventReason.STALLED,
+        note=after.message,
+        identity=after.last_transition_time,
         warning=True,
     )
 

@@ -1,6 +1,5 @@
 """What the end of a pod means."""
 
-import re
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
@@ -38,9 +37,7 @@ class JobFailure:
     message: str
 
 
-RESTARTS_EXHAUSTED = "RestartsExhausted"
 _KNOWN_CODES = frozenset(int(code) for code in ExitCode)
-_CONDITION_REASON = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 
 
 def classify_end(pod: PodView) -> End:
@@ -92,40 +89,6 @@ def fault_of(pod: PodView, now: datetime) -> Fault:
     return Fault(role=pod.slot.role, cause=cause, at=at, pod_since=pod.created_at)
 
 
-def find_job_failure(observed: Observed, now: datetime) -> JobFailure | None:
-    """None as long as replacing pods is allowed and may help."""
-    pod = observed.coordinator
-    if pod is not None and pod.ended and classify_end(pod) is End.FAIL_JOB:
-        return JobFailure(reason=_failure_reason(pod), message=describe_end(pod))
-    return _exhausted(observed, now)
-
-
-def _failure_reason(pod: PodView) -> str:
-    """A final word may say anything, a condition's reason may not."""
-    said = parse_termination(pod).reason
-    return said if _CONDITION_REASON.fullmatch(said) else _exit_code(pod).reason
-
-
-def _exhausted(observed: Observed, now: datetime) -> JobFailure | None:
-    limit = observed.job.spec.run_policy.max_restarts
-    ledger = observed.ledger
-    used = ledger.counted
-    failed = [
-        pod
-        for pod in waiting_failures(observed)
-        if classify_end(pod) is End.COUNTED and ledger.is_new(fault_of(pod, now))
-    ]
-    if not failed or used < limit:
-        return None
-    return JobFailure(
-        reason=RESTARTS_EXHAUSTED,
-        message=(
-            f"{describe_end(failed[0])} {used} of {limit} restarts "
-            "(spec.runPolicy.maxRestarts) are used up."
-        ),
-    )
-
-
 def waiting_failures(observed: Observed) -> list[PodView]:
     """Ended pods of coordinator and trainer that have no replacement yet."""
     pods = [pod for pod in observed.pods if pod.slot.role in BOUNDED and pod.ended]
@@ -162,7 +125,7 @@ def parse_termination(pod: PodView) -> TerminationMessage:
 
 def _made_up_word(pod: PodView) -> TerminationMessage:
     code = -1 if pod.exit_code is None else pod.exit_code
-    known = _exit_code(pod)
+    known = known_exit_code(pod)
     own = pod.exit_reason if pod.exit_reason not in ("", "Error", "Completed") else ""
     said = pod.exit_message.strip()[-1024:]
     return TerminationMessage(
@@ -173,5 +136,6 @@ def _made_up_word(pod: PodView) -> TerminationMessage:
     )
 
 
-def _exit_code(pod: PodView) -> ExitCode:
+def known_exit_code(pod: PodView) -> ExitCode:
+    """INTERNAL for a code that is not in the enum."""
     return ExitCode(pod.exit_code) if pod.exit_code in _KNOWN_CODES else ExitCode.INTERNAL

@@ -1,28 +1,41 @@
-"""The condition Disrupted: what took pods, and whether all of them are back."""
+"""Conditions of a training that is held up: Disrupted (pods were taken) and Stalled."""
 
 from collections.abc import Iterator
+from datetime import datetime
 
 from prorl_api.spec_roles import Role
-from prorl_api.status import Condition, ConditionType, Phase, Roles
+from prorl_api.status import ConditionType, Phase, Roles
 
 from prorl_operator.build.config import slots
 from prorl_operator.plan.conditions import Reason, Verdict
 from prorl_operator.plan.disruption import Disruption
-from prorl_operator.plan.failure import find_pod_disruption
+from prorl_operator.plan.failure import fault_of, find_pod_disruption
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.pods import existed
+from prorl_operator.plan.stall import describe_stall
 
 NAMED = 5
 """Pods that the message names."""
 
 
-def disrupted(observed: Observed, phase: Phase, roles: Roles) -> list[Verdict]:
+def stalled(observed: Observed, now: datetime) -> list[Verdict]:
+    """Nothing where there never was a stall."""
+    kind, message = ConditionType.STALLED, describe_stall(observed, now)
+    if message:
+        return [Verdict(type=kind, status=True, reason=Reason.NO_STEP_FINISHED, message=message)]
+    if observed.said(kind) is None:
+        return []
+    message = "Training has moved since."
+    return [Verdict(type=kind, status=False, reason=Reason.MOVING, message=message)]
+
+
+def disrupted(observed: Observed, phase: Phase, roles: Roles, now: datetime) -> list[Verdict]:
     """Nothing where there never was a disruption."""
     kind = ConditionType.DISRUPTED
-    lost = list(_lost_pods(observed))
+    lost = list(_lost_pods(observed, now))
     if lost:
         return [Verdict(type=kind, status=True, reason=lost[0][1], message=_name(lost))]
-    before = _stored(observed)
+    before = observed.said(kind)
     if before is None:
         return []
     if before.status == "False" or not _all_back(phase, roles):
@@ -38,7 +51,7 @@ def _name(lost: list[tuple[str, Disruption]]) -> str:
     return f"Gone or going: {names}{f' and {rest} more' if rest > 0 else ''}."
 
 
-def _lost_pods(observed: Observed) -> Iterator[tuple[str, Disruption]]:
+def _lost_pods(observed: Observed, now: datetime) -> Iterator[tuple[str, Disruption]]:
     for slot in slots(observed.job.spec):
         pod = observed.newest(slot)
         if pod is None:
@@ -46,13 +59,8 @@ def _lost_pods(observed: Observed) -> Iterator[tuple[str, Disruption]]:
                 yield slot.host_name, Disruption.GONE
             continue
         why = find_pod_disruption(pod)
-        if why is not None:
+        if why is not None and observed.ledger.is_new(fault_of(pod, now)):
             yield pod.name, why
-
-
-def _stored(observed: Observed) -> Condition | None:
-    conditions = observed.stored.conditions if observed.stored else []
-    return next((c for c in conditions if c.type == ConditionType.DISRUPTED), None)
 
 
 def _all_back(phase: Phase, roles: Roles) -> bool:

@@ -136,8 +136,12 @@ class Observed:
     @property
     def suspended_before(self) -> Condition | None:
         """What status says of suspension; None: there never was one."""
+        return self.said(ConditionType.SUSPENDED)
+
+    def said(self, kind: ConditionType) -> Condition | None:
+        """The condition that status has."""
         conditions = self.stored.conditions if self.stored else []
-        return next((c for c in conditions if c.type == ConditionType.SUSPENDED), None)
+        return next((c for c in conditions if c.type == kind), None)
 
     @property
     def resuming(self) -> bool:

@@ -14,11 +14,14 @@ from prorl_operator.plan import conditions
 from prorl_operator.plan.actions import Action, ApplyObject, ApplyTokens, Plan
 from prorl_operator.plan.commands import wanted_commands
 from prorl_operator.plan.covers import covers
+from prorl_operator.plan.deadlines import deadlines
 from prorl_operator.plan.events import transition_events
 from prorl_operator.plan.failure import JobFailure
-from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
-from prorl_operator.plan.pods import PodPlan, deletions, plan_pods
+from prorl_operator.plan.finish import clear_pods, expire, expires_at
+from prorl_operator.plan.observed import Observed, PodView
+from prorl_operator.plan.pods import PodPlan, plan_pods
 from prorl_operator.plan.situation import INVALID_SPEC, Situation, classify
+from prorl_operator.plan.stall import stall_at
 from prorl_operator.plan.status import derive_status
 from prorl_operator.plan.suspend import plan_suspension
 
@@ -39,17 +42,45 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
             commands=going.commands,
             requeue_after_s=going.requeue_after_s,
         )
+    if situation is Situation.FINISHED:
+        return _after_the_end(observed, status, now)
     pods = _pods_of(situation, observed, now)
     objects = tuple(_objects(observed, now)) if situation is Situation.ACTIVE else ()
+    moments = _awaited(observed, now) if situation is Situation.ACTIVE else []
     return Plan(
         actions=(*objects, *pods.actions),
         status=status,
         events=(*pods.events, *transition_events(observed.stored, status)),
         commands=wanted_commands(observed, status) if situation is Situation.ACTIVE else (),
         requeue_after_s=_earliest(
-            pods.requeue_after_s, _problem_retry_s(observed), _stuck_check_s(observed, now)
+            pods.requeue_after_s,
+            _problem_retry_s(observed),
+            _stuck_check_s(observed, now),
+            _seconds_until(moments, now),
         ),
     )
+
+
+def _after_the_end(observed: Observed, status: ProRLJobStatus, now: datetime) -> Plan:
+    gone = expire(observed, now)
+    at = expires_at(observed)
+    return Plan(
+        actions=gone or clear_pods(Situation.FINISHED, observed),
+        status=status,
+        events=tuple(transition_events(observed.stored, status)),
+        requeue_after_s=None if at is None else _seconds_until([at], now),
+    )
+
+
+def _awaited(observed: Observed, now: datetime) -> list[datetime]:
+    """Moments at which time alone changes what is to be done."""
+    stall = stall_at(observed, now)
+    return [*deadlines(observed, now), *([] if stall is None else [stall])]
+
+
+def _seconds_until(moments: list[datetime], now: datetime) -> float | None:
+    """Those that have passed have had their effect."""
+    return _earliest(*((at - now).total_seconds() for at in moments if at > now))
 
 
 def invalid_plan(
@@ -72,16 +103,7 @@ def invalid_plan(
 def _pods_of(situation: Situation, observed: Observed, now: datetime) -> PodPlan:
     if situation is Situation.ACTIVE:
         return plan_pods(observed, now)
-    return PodPlan(ledger=observed.ledger, actions=_clear_pods(situation, observed))
-
-
-def _clear_pods(situation: Situation, observed: Observed) -> tuple[Action, ...]:
-    """Gives the resources back; what has ended holds none and is kept for its logs."""
-    if situation is Situation.SUCCEEDED:
-        going = [pod for pod in observed.pods if pod.slot != COORDINATOR]
-    else:
-        going = [pod for pod in observed.pods if not pod.ended]
-    return deletions(going)
+    return PodPlan(ledger=observed.ledger, actions=clear_pods(situation, observed))
 
 
 def _objects(observed: Observed, now: datetime) -> Iterator[Action]:

@@ -8,13 +8,14 @@ from prorl_api.spec_roles import Role
 
 from prorl_operator.build.config import slots
 from prorl_operator.build.environment import grace_s
-from prorl_operator.build.ledger import Cause, Fault, Ledger
+from prorl_operator.build.ledger import BOUNDED, Cause, Fault, Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.build.pods import build_pod
 from prorl_operator.plan.actions import Action, CreatePod, DeletePod, EventReason, PlannedEvent
 from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.restart import Decision, Keep, Replace, Wait, decide
+from prorl_operator.plan.stall import stall_to_restart_for
 
 LONGEST_REASON = 800
 """Characters of a pod's own words in an Event, whose note is cut at 1024."""
@@ -39,8 +40,12 @@ def plan_pods(observed: Observed, now: datetime) -> PodPlan:
     """Keeps exactly one pod of the newest incarnation in every slot."""
     wanted = slots(observed.job.spec)
     plan = PodPlan(ledger=observed.ledger)
+    stall = stall_to_restart_for(observed, now)
     for slot in wanted:
-        plan = _plan_slot(plan, slot, observed, now)
+        if stall and slot.role in BOUNDED:
+            plan = _restart(plan, slot, observed, stall, now)
+        else:
+            plan = _plan_slot(plan, slot, observed, now)
     keep = {id(pod) for slot in wanted if (pod := observed.newest(slot)) is not None}
     surplus = (pod for pod in observed.pods if id(pod) not in keep)
     return replace(plan, actions=plan.actions + deletions(surplus))
@@ -63,6 +68,17 @@ def _plan_slot(plan: PodPlan, slot: Slot, observed: Observed, now: datetime) -> 
             return plan.later(seconds)
         case Replace():
             return _create(plan, slot, observed, decision)
+
+
+def _restart(plan: PodPlan, slot: Slot, observed: Observed, why: str, now: datetime) -> PodPlan:
+    """Of a pod that runs. The coordinator's replacement waits for its end, as always; the trainers
+    that are made now carry the count."""
+    pod = observed.newest(slot)
+    assert pod is not None
+    if slot == COORDINATOR:
+        return replace(plan, actions=plan.actions + deletions([pod]))
+    fault = Fault(role=slot.role, cause=Cause.FAILURE, at=now, pod_since=pod.created_at)
+    return _create(plan, slot, observed, Replace(fault=fault, why=f"is stopped. {why}"))
 
 
 def _vanished(slot: Slot, observed: Observed, now: datetime) -> Decision:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prorl_api.spec_roles import Role
+from prorl_api.spec_run_policy import Backoff
 
 from prorl_operator.build.ledger import BOUNDED, Cause, Fault
 from prorl_operator.plan.disruption import Disruption
@@ -17,7 +18,7 @@ from prorl_operator.plan.failure import (
 from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
 
 FIRST_DELAY_S = 10.0
-LONGEST_DELAY_S = 300.0
+"""Pause before the replacement of a pod that hardly ran and has not failed."""
 HEALTHY_RUN_S = 600.0
 """A pod that ran this long was healthy: what ended it is a new matter, without backoff."""
 
@@ -73,11 +74,11 @@ def replacement(pod: PodView, now: datetime) -> Replace:
     return Replace(fault=fault, why=why, disruption=disruption)
 
 
-def backoff_s(failures: int, ran_s: float) -> float:
+def backoff_s(policy: Backoff, failures: int, ran_s: float) -> float:
     """Pause before the replacement of a pod after `failures` earlier ones; the first is free."""
     if failures <= 0 or ran_s >= HEALTHY_RUN_S:
         return 0.0
-    return min(LONGEST_DELAY_S, FIRST_DELAY_S * 2.0 ** min(failures - 1, 30))
+    return min(policy.max_seconds, policy.base_seconds * 2.0 ** min(failures - 1, 30))
 
 
 def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
@@ -95,9 +96,9 @@ def _pause_s(pod: PodView, observed: Observed, now: datetime) -> float:
         return 0.0
     if end is not End.COUNTED:
         return 0.0 if ran_s >= 60.0 else FIRST_DELAY_S
-    if pod.slot.role not in BOUNDED:
-        return backoff_s(pod.incarnation - 1, ran_s)
-    return backoff_s(observed.ledger.counted, ran_s)
+    bounded = pod.slot.role in BOUNDED
+    failures = observed.ledger.counted if bounded else pod.incarnation - 1
+    return backoff_s(observed.job.spec.run_policy.backoff, failures, ran_s)
 
 
 def _ended_at(pod: PodView, now: datetime) -> datetime:

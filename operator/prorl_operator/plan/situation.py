@@ -5,7 +5,8 @@ from enum import Enum, auto
 
 from prorl_api.status import ConditionType
 
-from prorl_operator.plan.failure import End, classify_end, find_job_failure
+from prorl_operator.plan.failure import End, classify_end
+from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import Observed
 
 INVALID_SPEC = "InvalidSpec"

@@ -13,13 +13,10 @@ from prorl_operator.plan import conditions
 from prorl_operator.plan.blockers import find_blocker
 from prorl_operator.plan.commands import with_observed_tokens
 from prorl_operator.plan.conditions import Verdict
-from prorl_operator.plan.failure import (
-    JobFailure,
-    describe_end,
-    find_job_failure,
-    waiting_failures,
-)
-from prorl_operator.plan.interruption import disrupted
+from prorl_operator.plan.deadlines import pending_since
+from prorl_operator.plan.failure import JobFailure, describe_end, waiting_failures
+from prorl_operator.plan.interruption import disrupted, stalled
+from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.progress import Training, derive_training, timestamp
 from prorl_operator.plan.situation import Situation
@@ -40,7 +37,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         failure = find_job_failure(observed, now) if situation is Situation.FAILED else None
         verdicts = _final_verdicts(observed, training, failure)
     elif situation is Situation.ACTIVE:
-        verdicts = _active_verdicts(observed, training, phase, roles)
+        verdicts = _active_verdicts(observed, phase, roles, now)
     else:
         verdicts = conditions.while_suspended(observed, phase, training)
     stored, ledger, generation = observed.stored, observed.ledger, observed.job.metadata.generation
@@ -53,6 +50,7 @@ def derive_status(observed: Observed, situation: Situation, now: datetime) -> Pr
         restarts=ledger.restarts,
         restarts_counted=ledger.counted,
         disruptions=ledger.disruptions,
+        pending_since=pending_since(observed, now) if situation is Situation.ACTIVE else None,
         suspending_since=(began_at(observed, now) if situation is Situation.SUSPENDING else None),
         start_time=_start_time(observed),
         completion_time=_completion_time(observed, now) if ended else None,
@@ -118,14 +116,16 @@ def _role_status(observed: Observed, role: Role, *, none_wanted: bool) -> RoleSt
 
 
 def _active_verdicts(
-    observed: Observed, training: Training, phase: Phase, roles: Roles
+    observed: Observed, phase: Phase, roles: Roles, now: datetime
 ) -> list[Verdict]:
+    training = derive_training(observed, now)
     return [
         conditions.roles_ready(roles, find_blocker(observed)),
         conditions.progressing(observed, phase, training, _what_is_waited_for(observed)),
         conditions.checkpointed(training),
         conditions.degraded(roles, phase, observed.job.spec.rollout.min_replicas),
-        *disrupted(observed, phase, roles),
+        *stalled(observed, now),
+        *disrupted(observed, phase, roles, now),
         *conditions.resumed(observed, _missing_pods(observed)),
     ]
 

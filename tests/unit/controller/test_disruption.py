@@ -27,7 +27,8 @@ from prorl_api.status import Condition, ProRLJobStatus
 from prorl_operator.build.ledger import Cause
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
-from prorl_operator.plan.failure import End, classify_end, fault_of, find_job_failure
+from prorl_operator.plan.failure import End, classify_end, fault_of
+from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import PodView
 from prorl_operator.plan.plan import make_plan
 

@@ -23,14 +23,13 @@ from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.failure import (
-    RESTARTS_EXHAUSTED,
     End,
     classify_end,
     describe_end,
-    find_job_failure,
     parse_termination,
     waiting_failures,
 )
+from prorl_operator.plan.job_failure import RESTARTS_EXHAUSTED, find_job_failure
 from prorl_operator.plan.observed import Observed, PodView
 
 COORDINATOR_ENDS = {

@@ -135,7 +135,7 @@ def test_a_pod_that_waits_for_something_else_needs_no_secret(pod: PodView) -> No
 @pytest.mark.parametrize(
     ("observed", "seconds"),
     [
-        (make_observed(), None),
+        (make_observed(), 3600.0),
         (make_observed(creating(5)), 15.0),
         (make_observed(creating(19.5)), 1.0),
         (make_observed(problems=(Problem(reason="NameConflict", message="x"),)), PROBLEM_RETRY_S),
@@ -150,10 +150,10 @@ def test_looks_again_when_time_alone_changes_something(
     assert make_plan(observed, NOW).requeue_after_s == seconds
 
 
-def test_success_gives_everything_back_but_the_coordinators_log() -> None:
+def test_success_gives_everything_back_but_the_logs_of_what_has_ended() -> None:
     observed = make_observed(make_ended(COORDINATOR, 0), make_ended(ROLLOUT, 1))
     plan = make_plan(observed, NOW)
-    deleted = ["delete q-rollout-0-1", "delete q-trainer-0-1", "delete q-verifier-0-1"]
+    deleted = ["delete q-trainer-0-1", "delete q-verifier-0-1"]
     assert [describe(action) for action in plan.actions] == deleted
     assert plan.status.phase is Phase.SUCCEEDED
     assert [event.reason for event in plan.events] == ["Succeeded"]

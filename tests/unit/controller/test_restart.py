@@ -11,12 +11,14 @@ from controller_builders import (
     VERIFIER,
     ago,
     make_ended,
+    make_job,
     make_observed,
     make_pod_view,
     make_status,
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from prorl_api.spec_run_policy import Backoff
 from prorl_operator.build.ledger import Cause
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
@@ -25,7 +27,6 @@ from prorl_operator.plan.observed import LOST_AFTER, Observed, PodView
 from prorl_operator.plan.restart import (
     FIRST_DELAY_S,
     HEALTHY_RUN_S,
-    LONGEST_DELAY_S,
     Decision,
     Keep,
     Replace,
@@ -34,6 +35,7 @@ from prorl_operator.plan.restart import (
     decide,
 )
 
+POLICY = Backoff()
 EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 HELPERS = EVERY_SLOT[1:]
 
@@ -128,6 +130,16 @@ def test_other_pods_wait_by_their_own_failures_alone(slot: Slot) -> None:
     assert decision.seconds == 20
 
 
+def test_the_spec_sets_first_and_longest_pause() -> None:
+    policy = Backoff(base_seconds=3, max_seconds=5)
+    assert [backoff_s(policy, n, 1.0) for n in (0, 1, 2, 99)] == [0, 3, 5, 5]
+    job = make_job(runPolicy={"backoff": {"baseSeconds": 77}})
+    observed = make_observed(job=job, stored=make_status(restarts_counted=1))
+    decision = decide(make_ended(TRAINER, 19, started_at=ago(5)), observed, NOW)
+    assert isinstance(decision, Wait)
+    assert decision.seconds == 77
+
+
 def test_a_pod_that_was_healthy_is_replaced_without_backoff() -> None:
     pod = make_ended(TRAINER, 19, started_at=ago(HEALTHY_RUN_S))
     assert isinstance(decided(pod, failures=9), Replace)
@@ -164,8 +176,8 @@ def test_a_pod_that_never_started_waits_from_its_creation() -> None:
 
 @given(failures=st.integers(min_value=-1, max_value=5000), ran_s=st.floats(0, 10_000))
 def test_backoff_grows_with_failures_and_is_capped(failures: int, ran_s: float) -> None:
-    pause_s = backoff_s(failures, ran_s)
-    assert pause_s <= backoff_s(failures + 1, ran_s) <= LONGEST_DELAY_S
+    pause_s = backoff_s(POLICY, failures, ran_s)
+    assert pause_s <= backoff_s(POLICY, failures + 1, ran_s) <= POLICY.max_seconds
     free = failures <= 0 or ran_s >= HEALTHY_RUN_S
     assert pause_s == 0.0 if free else pause_s >= FIRST_DELAY_S
 
@@ -185,7 +197,7 @@ def test_whoever_waits_is_replaced_when_the_wait_is_over(
     observed = after_failures(failures)
     decision = decide(pod, observed, NOW)
     if isinstance(decision, Wait):
-        assert 0 < decision.seconds <= LONGEST_DELAY_S
+        assert 0 < decision.seconds <= POLICY.max_seconds
         later = NOW + timedelta(seconds=decision.seconds + 1e-3)
         decision = decide(pod, observed, later)
     assert isinstance(decision, Replace)
