@@ -45,8 +45,28 @@ def _pvc(**fields: Any) -> dict[str, Any]:
     return {"storage": {"pvc": fields}}
 
 
+def _rules(*rules: dict[str, Any]) -> dict[str, Any]:
+    return {"failurePolicy": {"rules": list(rules)}}
+
+
 _ACCEPTED: dict[str, dict[str, Any]] = {
     "least": {},
+    "sixteen-failure-rules": _rules(
+        *[
+            {
+                "roles": ["coordinator", "trainer", "rollout", "verifier"],
+                "onExitCodes": [1, 2, 14, 126, 129, 137, 192] * 4,
+                "action": "RestartTrainers",
+                "count": False,
+            }
+        ]
+        * 16
+    ),
+    "failure-rules": _rules(
+        {"onReasons": ["OOMKilled", "PreemptionByScheduler"], "action": "FailJob"},
+        {"roles": ["rollout"], "onExitCodes": [139], "action": "ReplacePod", "count": True},
+        {"onReasons": ["Storage"], "action": "Ignore"},
+    ),
     "every-bound-of-the-run": {
         "runPolicy": {
             "maxRestarts": 0,
@@ -204,6 +224,41 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
 }
 
 _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "failure-rule-about-nothing": (
+        "spec.failurePolicy.rules[0]",
+        _rules({"action": "FailJob"}),
+    ),
+    "failure-rule-about-two-things": (
+        "spec.failurePolicy.rules[1]",
+        _rules(
+            {"action": "FailJob", "onReasons": ["A"]},
+            {"action": "FailJob", "onReasons": ["A"], "onExitCodes": [1]},
+        ),
+    ),
+    "failure-rule-with-an-unknown-code": (
+        "spec.failurePolicy.rules[0].onExitCodes",
+        _rules({"action": "ReplacePod", "onExitCodes": [14, 42, 137]}),
+    ),
+    "failure-rule-about-success": (
+        "spec.failurePolicy.rules[0].onExitCodes[0]",
+        _rules({"action": "ReplacePod", "onExitCodes": [0]}),
+    ),
+    "failure-rule-that-counts-a-failed-job": (
+        "spec.failurePolicy.rules[0].count",
+        _rules({"action": "FailJob", "onExitCodes": [1], "count": False}),
+    ),
+    "failure-rule-without-an-action": (
+        "spec.failurePolicy.rules[0].action",
+        _rules({"onExitCodes": [1]}),
+    ),
+    "failure-rule-for-poets": (
+        "spec.failurePolicy.rules[0].roles[0]",
+        _rules({"action": "Ignore", "onExitCodes": [1], "roles": ["poet"]}),
+    ),
+    "seventeen-failure-rules": (
+        "spec.failurePolicy.rules",
+        _rules(*[{"action": "Ignore", "onReasons": ["A"]}] * 17),
+    ),
     "backoff-that-shrinks": (
         "spec.runPolicy.backoff.baseSeconds",
         {"runPolicy": {"backoff": {"baseSeconds": 31, "maxSeconds": 30}}},

@@ -6,6 +6,7 @@ from typing import Any
 
 from prorl_api.job import ProRLJob, ProRLJobSpec
 from prorl_api.spec_algorithm import AlgorithmSpec
+from prorl_api.spec_failure import FailurePolicy
 from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_network import NetworkSpec
@@ -42,6 +43,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
             "reference_reset": reset,
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),
+            "failure_policy": FailurePolicy(),
             "network": NetworkSpec(),
             "export": None,
             "tracking": TrackingSpec(),

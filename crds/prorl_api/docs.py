@@ -166,6 +166,7 @@ def _exit_codes() -> str:
     ]
     head = (
         "## Exit codes\n\nOf the coordinator and of `prorl run`. Any other code is treated as "
-        "Internal.\n\n| code | reason | meaning | what the operator does |\n|---|---|---|---|\n"
+        "Internal. `spec.failurePolicy` makes exceptions."
+        "\n\n| code | reason | meaning | what the operator does |\n|---|---|---|---|\n"
     )
     return head + "\n".join(rows) + "\n"

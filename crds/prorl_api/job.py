@@ -8,6 +8,7 @@ from pydantic import Field, StringConstraints
 from prorl_api.base import ApiModel, DnsLabel
 from prorl_api.presets import with_preset
 from prorl_api.spec_algorithm import AlgorithmSpec
+from prorl_api.spec_failure import FailurePolicy
 from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import CheckpointSpec
 from prorl_api.spec_model import DataSpec, ModelSpec
@@ -47,6 +48,7 @@ class ProRLJobSpec(ApiModel):
     reference_reset: ReferenceResetSpec = ReferenceResetSpec()
     guard: GuardSpec = GuardSpec()
     run_policy: RunPolicy = RunPolicy()
+    failure_policy: FailurePolicy = FailurePolicy()
     network: NetworkSpec = NetworkSpec()
     export: ExportSpec | None = None
     """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""

@@ -133,8 +133,8 @@ IMMUTABLE = (
 """Refused at updates: a run's result would depend on when it was changed."""
 
 MUTABLE = (
-    "spec.suspend", "spec.rollout.replicas", "spec.guard", "spec.runPolicy", "spec.export",
-    "spec.tracking", "spec.algorithm.steps",
+    "spec.suspend", "spec.rollout.replicas", "spec.guard", "spec.runPolicy",
+    "spec.failurePolicy", "spec.export", "spec.tracking", "spec.algorithm.steps",
     *(f"spec.checkpoint.{to_camel(name)}" for name in LIVE_CHECKPOINT),
     "spec.referenceReset.requestToken",
 )  # fmt: skip

@@ -1,17 +1,19 @@
 """What the end of a pod means."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, auto
 
-from prorl_api.exit_codes import MEANING, Action, ExitCode, default_action
+from prorl_api.exit_codes import Action, ExitCode, default_action
+from prorl_api.spec_failure import FailureAction, FailureRule
 from prorl_api.spec_roles import Role
-from prorl_api.wire import TerminationMessage
-from pydantic import ValidationError
 
 from prorl_operator.build.ledger import BOUNDED, Cause, Fault
 from prorl_operator.plan.disruption import OWN_LIMIT, Disruption
+from prorl_operator.plan.last_word import parse_termination
 from prorl_operator.plan.observed import Observed, PodView
+from prorl_operator.plan.rules import find_rule
 
 
 class End(Enum):
@@ -37,15 +39,23 @@ class JobFailure:
     message: str
 
 
-_KNOWN_CODES = frozenset(int(code) for code in ExitCode)
-
-
-def classify_end(pod: PodView) -> End:
-    """`pod` has ended. SIGTERM makes Ray exit with code 1, so a pod told to go never failed."""
+def classify_end(pod: PodView, rules: Sequence[FailureRule]) -> End:
+    """`pod` has ended, or is taken. SIGTERM makes Ray exit with code 1, so a pod told to go never
+    failed."""
     if pod.slot.role is Role.COORDINATOR and pod.exit_code == ExitCode.SUCCEEDED:
         return End.COMPLETE
-    if find_pod_disruption(pod) is not None:
+    disruption = find_pod_disruption(pod)
+    rule = find_rule(pod, disruption, rules)
+    if rule is not None and rule.action is FailureAction.FAIL_JOB:
+        return End.FAIL_JOB
+    if disruption is not None:
         return End.DISRUPTED
+    if rule is not None:
+        return End.COUNTED if rule.counts else End.UNCOUNTED
+    return _default_end(pod)
+
+
+def _default_end(pod: PodView) -> End:
     if pod.exit_code is None:
         return End.COUNTED  # it went over a limit of its own
     if pod.slot.role is not Role.COORDINATOR:
@@ -75,7 +85,7 @@ def _ended_before_told(pod: PodView) -> bool:
 _CAUSES = {End.COUNTED: Cause.FAILURE, End.DISRUPTED: Cause.DISRUPTION}
 
 
-def fault_of(pod: PodView, now: datetime) -> Fault:
+def fault_of(pod: PodView, rules: Sequence[FailureRule], now: datetime) -> Fault:
     """`pod` has ended or is leaving. `now` stands for a moment that nobody has noted."""
     disruption = find_pod_disruption(pod)
     if disruption is Disruption.DELETED:
@@ -83,7 +93,7 @@ def fault_of(pod: PodView, now: datetime) -> Fault:
     elif disruption is not None:
         cause = Cause.DISRUPTION
     else:
-        cause = _CAUSES.get(classify_end(pod), Cause.END)
+        cause = _CAUSES.get(classify_end(pod, rules), Cause.END)
     told = pod.told_at if disruption is not None else None
     at = told or pod.finished_at or now
     return Fault(role=pod.slot.role, cause=cause, at=at, pod_since=pod.created_at)
@@ -91,10 +101,7 @@ def fault_of(pod: PodView, now: datetime) -> Fault:
 
 def waiting_failures(observed: Observed) -> list[PodView]:
     """Ended pods of coordinator and trainer that have no replacement yet."""
-    pods = [pod for pod in observed.pods if pod.slot.role in BOUNDED and pod.ended]
-    return sorted(
-        (pod for pod in pods if pod is observed.newest(pod.slot)), key=lambda pod: pod.name
-    )
+    return [pod for pod in observed.lost_pods() if pod.slot.role in BOUNDED and pod.ended]
 
 
 def describe_end(pod: PodView) -> str:
@@ -113,29 +120,3 @@ def how_it_ended(pod: PodView) -> str:
     word = parse_termination(pod)
     words = " ".join(part for part in (f"({word.reason}).", word.message) if part)
     return f"ended with exit code {pod.exit_code} {words}"
-
-
-def parse_termination(pod: PodView) -> TerminationMessage:
-    """The container's final word; made up from the exit code where it left none."""
-    try:
-        return TerminationMessage.model_validate_json(pod.exit_message)
-    except ValidationError:
-        return _made_up_word(pod)
-
-
-def _made_up_word(pod: PodView) -> TerminationMessage:
-    code = -1 if pod.exit_code is None else pod.exit_code
-    known = known_exit_code(pod)
-    own = pod.exit_reason if pod.exit_reason not in ("", "Error", "Completed") else ""
-    said = pod.exit_message.strip()[-1024:]
-    return TerminationMessage(
-        outcome="Succeeded" if code == 0 else "Failed",
-        exit_code=code,
-        reason=(own or known.reason)[:64],
-        message=said or MEANING[known],
-    )
-
-
-def known_exit_code(pod: PodView) -> ExitCode:
-    """INTERNAL for a code that is not in the enum."""
-    return ExitCode(pod.exit_code) if pod.exit_code in _KNOWN_CODES else ExitCode.INTERNAL

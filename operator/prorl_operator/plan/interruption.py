@@ -59,7 +59,7 @@ def _lost_pods(observed: Observed, now: datetime) -> Iterator[tuple[str, Disrupt
                 yield slot.host_name, Disruption.GONE
             continue
         why = find_pod_disruption(pod)
-        if why is not None and observed.ledger.is_new(fault_of(pod, now)):
+        if why is not None and observed.ledger.is_new(fault_of(pod, observed.rules, now)):
             yield pod.name, why
 
 

@@ -6,10 +6,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from prorl_api.job import ProRLJob
+from prorl_api.spec_failure import FailureRule
 from prorl_api.spec_roles import Role
 from prorl_api.status import Condition, ConditionType, ProRLJobStatus
 from prorl_api.wire import StatusDocument
 
+from prorl_operator.build.config import slots
 from prorl_operator.build.ledger import Ledger, latest
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
@@ -110,6 +112,12 @@ class Observed:
         pods = [pod for pod in self.pods if pod.slot == slot]
         return max(pods, key=lambda pod: pod.incarnation, default=None)
 
+    def lost_pods(self) -> list[PodView]:
+        """Those that have ended or are leaving, are wanted and have no replacement yet, by name."""
+        wanted = set(slots(self.job.spec))
+        pods = [p for p in self.pods if (p.ended or p.leaving) and p.slot in wanted]
+        return sorted((p for p in pods if p is self.newest(p.slot)), key=lambda pod: pod.name)
+
     @property
     def coordinator(self) -> PodView | None:
         """The current coordinator pod, running or not."""
@@ -148,6 +156,11 @@ class Observed:
         """It was suspended and wants its pods again: those that are missing are not lost."""
         before = self.suspended_before
         return before is not None and before.status == "True" and not self.suspension_wanted
+
+    @property
+    def rules(self) -> list[FailureRule]:
+        """Of spec.failurePolicy."""
+        return self.job.spec.failure_policy.rules
 
     @property
     def ledger(self) -> Ledger:

@@ -16,6 +16,7 @@ from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import COORDINATOR, Observed, PodView
 from prorl_operator.plan.restart import Decision, Keep, Replace, Wait, decide
 from prorl_operator.plan.stall import stall_to_restart_for
+from prorl_operator.plan.trainers import goes_along, trainers_follow
 
 LONGEST_REASON = 800
 """Characters of a pod's own words in an Event, whose note is cut at 1024."""
@@ -40,10 +41,13 @@ def plan_pods(observed: Observed, now: datetime) -> PodPlan:
     """Keeps exactly one pod of the newest incarnation in every slot."""
     wanted = slots(observed.job.spec)
     plan = PodPlan(ledger=observed.ledger)
-    stall = stall_to_restart_for(observed, now)
+    stall, first = stall_to_restart_for(observed, now), trainers_follow(observed, now)
     for slot in wanted:
         if stall and slot.role in BOUNDED:
             plan = _restart(plan, slot, observed, stall, now)
+        elif first is not None and goes_along(slot, observed, first):
+            decision = Replace(why=f"is restarted with {first.pod.slot.host_name}")
+            plan = _create(plan, slot, observed, decision)
         else:
             plan = _plan_slot(plan, slot, observed, now)
     keep = {id(pod) for slot in wanted if (pod := observed.newest(slot)) is not None}
@@ -130,7 +134,7 @@ def _create(plan: PodPlan, slot: Slot, observed: Observed, decision: Replace) ->
         plan,
         ledger=ledger,
         actions=plan.actions + tuple(actions),
-        events=plan.events + ((event,) if fault else ()),
+        events=plan.events + ((event,) if decision.why else ()),
     )
 
 

@@ -14,7 +14,7 @@ from prorl_api.status import (
 )
 from prorl_api.wire import Stage, StatusDocument, TerminationMessage
 
-from prorl_operator.plan.failure import parse_termination
+from prorl_operator.plan.last_word import parse_termination
 from prorl_operator.plan.observed import Observed
 
 

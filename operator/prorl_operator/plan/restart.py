@@ -56,7 +56,7 @@ def decide(pod: PodView, observed: Observed, now: datetime) -> Decision:
     if not pod.leaving:
         return Keep()
     if pod.slot.role is not Role.COORDINATOR or pod.lost(now):
-        return replacement(pod, now)
+        return replacement(pod, observed, now)
     # Two coordinators must never run at once; the fencing attempt would save the checkpoints,
     # but not the work.
     assert pod.deletion_at is not None
@@ -64,10 +64,10 @@ def decide(pod: PodView, observed: Observed, now: datetime) -> Decision:
     return Wait(seconds=max(1.0, left + 1.0), why=f"Pod {pod.name} is still ending")
 
 
-def replacement(pod: PodView, now: datetime) -> Replace:
+def replacement(pod: PodView, observed: Observed, now: datetime) -> Replace:
     """`pod` has ended or is leaving."""
     disruption = find_pod_disruption(pod)
-    fault = fault_of(pod, now)
+    fault = fault_of(pod, observed.rules, now)
     why = how_it_ended(pod)
     if fault.cause is Cause.END:
         why = f"ended with exit code {pod.exit_code}"
@@ -86,12 +86,12 @@ def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
     if now < due:
         seconds = (due - now).total_seconds()
         return Wait(seconds=seconds, why=f"Pod {pod.name} is replaced in {seconds:.0f} s")
-    return replacement(pod, now)
+    return replacement(pod, observed, now)
 
 
 def _pause_s(pod: PodView, observed: Observed, now: datetime) -> float:
     """A pod that was taken is replaced at once; none of the others may be made in a spin."""
-    ran_s, end = _ran_s(pod, now), classify_end(pod)
+    ran_s, end = _ran_s(pod, now), classify_end(pod, observed.rules)
     if end is End.DISRUPTED and find_pod_disruption(pod) is not Disruption.REFUSED:
         return 0.0
     if end is not End.COUNTED:

@@ -34,7 +34,9 @@ def classify(observed: Observed, now: datetime) -> Situation:
     if is_finished(observed):
         return Situation.FINISHED
     pod = observed.coordinator
-    end = classify_end(pod) if pod is not None and pod.ended else None
+    # A rule about deleted pods does not mean those that a suspension deletes.
+    rules = () if observed.suspension_wanted else observed.rules
+    end = classify_end(pod, rules) if pod is not None and pod.ended else None
     if end is End.COMPLETE:
         return Situation.SUCCEEDED
     # What else ends while the pods go is the suspension's doing: nothing is replaced or counted.

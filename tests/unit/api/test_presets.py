@@ -141,6 +141,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "rollout.replicas": {"rollout": {"replicas": 3}},
     "guard": {"guard": {"klAbove": 1}},
     "runPolicy": {"runPolicy": {"maxRestarts": 1}},
+    "failurePolicy": {"failurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": [14]}]}},
     "export": {"export": {"uri": "pvc://c/d"}},
     "tracking": {"tracking": {"wandb": {"project": "p"}}},
     "algorithm.steps": {"algorithm": {"steps": 7}},

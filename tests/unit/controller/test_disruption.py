@@ -61,7 +61,7 @@ def ended(slot: Slot, how: dict[str, Any]) -> PodView:
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
 @pytest.mark.parametrize(("how", "cause"), ENDS.values(), ids=ENDS)
 def test_every_end_is_in_its_bucket(slot: Slot, how: dict[str, Any], cause: Cause) -> None:
-    assert fault_of(ended(slot, how), NOW).cause is cause
+    assert fault_of(ended(slot, how), (), NOW).cause is cause
 
 
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
@@ -94,7 +94,7 @@ def test_a_failure_beside_an_eviction_waits_no_longer_for_it() -> None:
     others = [p for p in observed.pods if p.slot != beside.slot]
     status = make_plan(replace(observed, pods=(*others, beside)), NOW).status
     assert (status.restarts_counted, status.disruptions) == (0, 1)
-    assert classify_end(beside) is End.COUNTED
+    assert classify_end(beside, ()) is End.COUNTED
 
 
 def condition_of(status: ProRLJobStatus | None) -> Condition | None:

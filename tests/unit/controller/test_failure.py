@@ -26,10 +26,10 @@ from prorl_operator.plan.failure import (
     End,
     classify_end,
     describe_end,
-    parse_termination,
     waiting_failures,
 )
 from prorl_operator.plan.job_failure import RESTARTS_EXHAUSTED, find_job_failure
+from prorl_operator.plan.last_word import parse_termination
 from prorl_operator.plan.observed import Observed, PodView
 
 COORDINATOR_ENDS = {
@@ -56,14 +56,14 @@ GONE_TO: list[dict[str, Any]] = [{"disruption": Disruption.EVICTION}, {"deletion
 
 @pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.reason)
 def test_each_exit_code_of_the_coordinator(code: ExitCode) -> None:
-    assert classify_end(make_ended(COORDINATOR, code)) is COORDINATOR_ENDS[code]
+    assert classify_end(make_ended(COORDINATOR, code), ()) is COORDINATOR_ENDS[code]
 
 
 @pytest.mark.parametrize("code", ExitCode, ids=lambda code: code.reason)
 @pytest.mark.parametrize("slot", HELPERS, ids=lambda slot: slot.role)
 def test_no_helper_ends_the_job(slot: Slot, code: ExitCode) -> None:
     peaceful = code in (ExitCode.SUCCEEDED, ExitCode.STOPPED)
-    assert classify_end(make_ended(slot, code)) is (End.UNCOUNTED if peaceful else End.COUNTED)
+    assert classify_end(make_ended(slot, code), ()) is (End.UNCOUNTED if peaceful else End.COUNTED)
 
 
 @pytest.mark.parametrize("slot", [COORDINATOR, *HELPERS], ids=lambda slot: slot.role)
@@ -72,19 +72,19 @@ def test_no_helper_ends_the_job(slot: Slot, code: ExitCode) -> None:
 def test_a_pod_that_was_told_to_go_has_never_failed(
     slot: Slot, told: dict[str, Any], code: int | None
 ) -> None:
-    assert classify_end(make_ended(slot, code, phase="Failed", **told)) is End.DISRUPTED
+    assert classify_end(make_ended(slot, code, phase="Failed", **told), ()) is End.DISRUPTED
 
 
 @pytest.mark.parametrize("told", GONE_TO, ids=["disrupted", "deleted"])
 def test_a_coordinator_that_finished_while_told_to_go_has_still_finished(
     told: dict[str, Any],
 ) -> None:
-    assert classify_end(make_ended(COORDINATOR, 0, **told)) is End.COMPLETE
+    assert classify_end(make_ended(COORDINATOR, 0, **told), ()) is End.COMPLETE
 
 
 @pytest.mark.parametrize("slot", [COORDINATOR, *HELPERS], ids=lambda slot: slot.role)
 def test_a_pod_that_no_container_ended_in_is_nobodys_fault(slot: Slot) -> None:
-    assert classify_end(make_ended(slot, None, phase="Failed")) is End.DISRUPTED
+    assert classify_end(make_ended(slot, None, phase="Failed"), ()) is End.DISRUPTED
 
 
 def with_restarts(limit: int, counted: int, *pods: PodView) -> Observed:
