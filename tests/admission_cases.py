@@ -51,6 +51,9 @@ def _rules(*rules: dict[str, Any]) -> dict[str, Any]:
 
 _ACCEPTED: dict[str, dict[str, Any]] = {
     "least": {},
+    "managed-elsewhere": {"managedBy": "kueue.x-k8s.io/multikueue"},
+    "queued": {"scheduling": {"queueName": "team", "priorityClassName": "high"}},
+    "queued-as-a-gang": {"scheduling": {"queueName": "team", "gang": "Kueue"}},
     "sixteen-failure-rules": _rules(
         *[
             {
@@ -224,6 +227,14 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
 }
 
 _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
+    "managed-by-nobody": ("spec.managedBy", {"managedBy": ""}),
+    "managed-by-a-name-without-a-domain": ("spec.managedBy", {"managedBy": "operator"}),
+    "a-gang-without-a-queue": ("spec.scheduling.gang", {"scheduling": {"gang": "Kueue"}}),
+    "a-queue-with-a-dot": ("spec.scheduling.queueName", {"scheduling": {"queueName": "a.b"}}),
+    "an-unknown-gang": (
+        "spec.scheduling.gang",
+        {"scheduling": {"gang": "Posse", "queueName": "a"}},
+    ),
     "failure-rule-about-nothing": (
         "spec.failurePolicy.rules[0]",
         _rules({"action": "FailJob"}),

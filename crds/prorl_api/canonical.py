@@ -13,6 +13,7 @@ from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import TrackingSpec
 from prorl_api.spec_roles import RolloutSpec
 from prorl_api.spec_run_policy import RunPolicy
+from prorl_api.spec_scheduling import OPERATOR, SchedulingSpec
 from prorl_api.wire import JobDocument
 
 
@@ -27,7 +28,7 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     Defaults are left out so that a field which a later version adds, with a default that changes
     nothing, does not make a running job's checkpoints another job's.
     """
-    # What may change while the job runs is no part of the spec's identity; nor is its network.
+    # What may change while the job runs is no part of the spec's identity; nor is where it runs.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
     checkpoint = spec.checkpoint.model_copy(
         update={name: getattr(CheckpointSpec(), name) for name in LIVE_CHECKPOINT}
@@ -44,6 +45,8 @@ def spec_hash(spec: ProRLJobSpec) -> str:
             "guard": GuardSpec(),
             "run_policy": RunPolicy(),
             "failure_policy": FailurePolicy(),
+            "managed_by": OPERATOR,
+            "scheduling": SchedulingSpec(),
             "network": NetworkSpec(),
             "export": None,
             "tracking": TrackingSpec(),

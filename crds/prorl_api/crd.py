@@ -5,7 +5,14 @@ from typing import Any
 from prorl_api.base import GROUP, KIND, VERSION
 from prorl_api.job import ProRLJob
 from prorl_api.presets import GOVERNED
-from prorl_api.rules import IMMUTABLE, IMMUTABLE_MESSAGE, RULES, unchanged_cel
+from prorl_api.rules import (
+    IMMUTABLE,
+    IMMUTABLE_MESSAGE,
+    RULES,
+    WHILE_SUSPENDED,
+    WHILE_SUSPENDED_MESSAGE,
+    unchanged_cel,
+)
 
 Schema = dict[str, Any]
 
@@ -213,6 +220,15 @@ def _add_immutability(root: Schema) -> None:
             {
                 "rule": unchanged_cel(field),
                 "message": f"{path} {IMMUTABLE_MESSAGE}",
+                "fieldPath": f".{field}",
+            }
+        )
+    for path in WHILE_SUSPENDED:
+        field = path.removeprefix("spec.")
+        _validations(_node(root, "spec")).append(
+            {
+                "rule": f"self.suspend || oldSelf.suspend || self.{field} == oldSelf.{field}",
+                "message": f"{path} {WHILE_SUSPENDED_MESSAGE}",
                 "fieldPath": f".{field}",
             }
         )

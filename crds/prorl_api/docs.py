@@ -9,7 +9,7 @@ from prorl_api.base import API_VERSION
 from prorl_api.crd import COLUMNS, build_schema
 from prorl_api.exit_codes import MEANING, default_action
 from prorl_api.presets import GOVERNED, PRESETS, value_of
-from prorl_api.rules import IMMUTABLE, MUTABLE, RULES
+from prorl_api.rules import IMMUTABLE, MUTABLE, RULES, WHILE_SUSPENDED
 from prorl_api.status import ConditionType, Phase
 
 Schema = dict[str, Any]
@@ -133,10 +133,12 @@ def _rules() -> str:
 
 
 def _immutable() -> str:
-    mutable, fixed = (", ".join(f"`{path}`" for path in paths) for paths in (MUTABLE, IMMUTABLE))
+    mutable, fixed, suspended = (
+        ", ".join(f"`{path}`" for path in paths) for paths in (MUTABLE, IMMUTABLE, WHILE_SUSPENDED)
+    )
     return (
-        f"## What may change after creation\n\nOnly {mutable} (docs/lifecycle.md). "
-        f"An update of any of these is refused: {fixed}.\n"
+        f"## What may change after creation\n\nOnly {mutable} (docs/lifecycle.md), and "
+        f"{suspended} while `spec.suspend` is true. An update of any of these is refused: {fixed}.\n"
     )
 
 

@@ -17,6 +17,7 @@ from prorl_api.spec_output import ExportSpec, TrackingSpec
 from prorl_api.spec_reset import ReferenceResetSpec
 from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.spec_run_policy import RunPolicy
+from prorl_api.spec_scheduling import OPERATOR, ManagedBy, SchedulingSpec
 from prorl_api.status import ProRLJobStatus
 
 JobName = Annotated[str, StringConstraints(max_length=40, pattern=r"^[a-z]([-a-z0-9]*[a-z0-9])?$")]
@@ -31,6 +32,9 @@ class ProRLJobSpec(ApiModel):
     """True saves a checkpoint, within checkpoint.gracePeriodSeconds, and takes away all pods; the
     job goes on from there when it is false again. A suspension that has begun is finished first."""
 
+    managed_by: ManagedBy = OPERATOR
+    """Who acts on the job. The operator leaves one with another value, such as
+    `kueue.x-k8s.io/multikueue`, entirely alone."""
     image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
     """Trainer image of all roles; absent means the operator's default."""
     gpu_resource_name: Annotated[
@@ -49,6 +53,7 @@ class ProRLJobSpec(ApiModel):
     guard: GuardSpec = GuardSpec()
     run_policy: RunPolicy = RunPolicy()
     failure_policy: FailurePolicy = FailurePolicy()
+    scheduling: SchedulingSpec = SchedulingSpec()
     network: NetworkSpec = NetworkSpec()
     export: ExportSpec | None = None
     """Where the trained model goes; absent means nowhere (`prorl export` makes it later)."""

@@ -123,7 +123,7 @@ def _but(path: str, block: type[ApiModel], *mutable: str) -> tuple[str, ...]:
 
 
 IMMUTABLE = (
-    "spec.image", "spec.gpuResourceName", "spec.model", "spec.data",
+    "spec.managedBy", "spec.image", "spec.gpuResourceName", "spec.model", "spec.data",
     "spec.coordinator", "spec.trainer", "spec.verifier", "spec.network",
     *_but("spec.algorithm", AlgorithmSpec, "steps"),
     *_but("spec.rollout", RolloutSpec, "replicas"),
@@ -140,9 +140,13 @@ MUTABLE = (
 )  # fmt: skip
 """All others. The steps may only grow: fewer could already have been made."""
 
+WHILE_SUSPENDED = ("spec.scheduling",)
+"""May change while spec.suspend is true, or in the update that makes it so or ends it."""
+WHILE_SUSPENDED_MESSAGE = "may change only while spec.suspend is true"
+
 IMMUTABLE_MESSAGE = (
-    f"is immutable: only {', '.join(MUTABLE)} may change; delete the job and create it anew "
-    "(checkpoints stay)"
+    f"is immutable: only {', '.join(MUTABLE)} may change, and {', '.join(WHILE_SUSPENDED)} while "
+    "spec.suspend is true; delete the job and create it anew (checkpoints stay)"
 )
 
 

@@ -1,4 +1,4 @@
-"""Rules over spec.runPolicy and spec.failurePolicy; a part of rules.RULES."""
+"""Rules over spec.runPolicy, spec.failurePolicy and spec.scheduling; a part of rules.RULES."""
 
 from collections.abc import Iterator
 
@@ -6,6 +6,7 @@ from prorl_api.exit_codes import ExitCode
 from prorl_api.job import ProRLJobSpec
 from prorl_api.rule import Finding, Rule
 from prorl_api.spec_failure import FailureAction, FailureRule
+from prorl_api.spec_scheduling import Gang
 
 
 def _backoff(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -62,6 +63,12 @@ def _count(spec: ProRLJobSpec) -> Iterator[Finding]:
             yield f"{path}.count", f"means nothing for the action {rule.action}"
 
 
+def _gang(spec: ProRLJobSpec) -> Iterator[Finding]:
+    scheduling = spec.scheduling
+    if scheduling.gang is not Gang.NONE and scheduling.queue_name is None:
+        yield "spec.scheduling.gang", f"{scheduling.gang} needs queueName"
+
+
 RUN_RULES: tuple[Rule, ...] = (
     Rule(
         path="spec.runPolicy.backoff",
@@ -105,5 +112,13 @@ RUN_RULES: tuple[Rule, ...] = (
         say="'means nothing for the action ' + self.action",
         meaning="Only for RestartTrainers and ReplacePod.",
         check=_count,
+    ),
+    Rule(
+        path="spec.scheduling",
+        field="gang",
+        cel="self.gang == 'None' || has(self.queueName)",
+        say="self.gang + ' needs queueName'",
+        meaning="Kueue needs queueName.",
+        check=_gang,
     ),
 )

@@ -20,6 +20,7 @@ from prorl_operator.kube.observe import (
     expire_answers,
     generation_of,
     is_deleting,
+    is_ours,
     newer,
     observe_children,
     observe_pods,
@@ -56,7 +57,7 @@ class Reconciler:
     async def reconcile(self, key: Key) -> float | None:
         """Returns the seconds after which to look again, or None. Raises ApiError to be retried."""
         body = self.watched.job(key)
-        if body is None or is_deleting(body):
+        if body is None or is_deleting(body) or not is_ours(body):
             self._forget(key)
             return None
         memory = self.memories.of(key, str(body["metadata"]["uid"]))

@@ -132,6 +132,9 @@ def test_the_refusal_names_field_value_and_limit(
         ({"algorithm": {"learningRate": 0.1}}, False),
         ({"rollout": {"engine": "transformers"}}, False),
         ({"image": "x"}, False),
+        ({"failurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": [14]}]}}, True),
+        ({"managedBy": "example.com/other"}, False),
+        ({"scheduling": {"queueName": "q"}, "suspend": True}, True),
     ],
     ids=str,
 )
@@ -149,6 +152,13 @@ def test_steps_may_only_grow(kubectl: Kubectl, job: dict[str, Any]) -> None:
     text = json.dumps({"spec": {"algorithm": {"steps": 9}}})
     answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
     assert "9 is less than the 2000 before: steps may only grow" in answer.stderr
+
+
+def test_the_place_of_a_running_job_stays(kubectl: Kubectl, job: dict[str, Any]) -> None:
+    text = json.dumps({"spec": {"scheduling": {"queueName": "q"}}})
+    answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
+    assert answer.returncode != 0
+    assert "spec.scheduling may change only while spec.suspend is true" in answer.stderr
 
 
 def test_columns_show_the_status(kubectl: Kubectl, job: dict[str, Any]) -> None:

@@ -7,6 +7,7 @@ from prorl_api.spec_roles import PodSpec, Role
 from prorl_operator.build import environment, names
 from prorl_operator.build.ledger import ANNOTATION, Ledger
 from prorl_operator.build.names import Manifest, Slot
+from prorl_operator.build.scheduling import schedule
 from prorl_operator.build.secrets import Purpose
 from prorl_operator.build.storage import ClaimMount, claim_mounts
 
@@ -28,12 +29,14 @@ def build_pod(
     }
     metadata["annotations"] = {ANNOTATION: ledger.dumps()}
     container = _container(job, slot, incarnation, job.spec.image or default_image)
-    return {
+    pod: Manifest = {
         "apiVersion": "v1",
         "kind": "Pod",
         "metadata": metadata,
         "spec": _pod_spec(job, slot, container),
     }
+    schedule(job, slot, pod)
+    return pod
 
 
 def pod_choices(job: ProRLJob, role: Role) -> PodSpec:

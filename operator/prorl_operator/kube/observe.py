@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from prorl_api import runtime
 from prorl_api.job import ProRLJob
 from prorl_api.spec_roles import Role
+from prorl_api.spec_scheduling import OPERATOR
 from prorl_api.status import ProRLJobStatus
 from pydantic import ValidationError
 
@@ -139,6 +140,11 @@ def owner_uid(body: Manifest) -> str:
 def is_deleting(job: Manifest) -> bool:
     """Its children go by garbage collection."""
     return "deletionTimestamp" in job["metadata"]
+
+
+def is_ours(job: Manifest) -> bool:
+    """spec.managedBy names nobody else."""
+    return bool((job.get("spec") or {}).get("managedBy", OPERATOR) == OPERATOR)
 
 
 def generation_of(job: Manifest | ProRLJob) -> int:

@@ -11,7 +11,7 @@ from prorl_api.crd import build_schema
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_api.live import live_of
 from prorl_api.presets import GOVERNED, PRESETS, value_of, with_preset
-from prorl_api.rules import IMMUTABLE, MUTABLE
+from prorl_api.rules import IMMUTABLE, MUTABLE, WHILE_SUSPENDED
 from prorl_api.spec_algorithm import AlgorithmSpec, Estimator, KlEstimator, Preset
 from prorl_api.spec_lifecycle import CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec, ResetOptimizer
@@ -132,12 +132,15 @@ def test_every_field_either_may_change_or_may_not() -> None:
     fixed, mutable = (
         {path.removeprefix("spec.") for path in paths} for paths in (IMMUTABLE, MUTABLE)
     )
-    assert fixed | mutable | set(SPLIT) == names
+    now_and_then = {path.removeprefix("spec.") for path in WHILE_SUSPENDED}
+    assert fixed | mutable | now_and_then | set(SPLIT) == names
+    assert not now_and_then & (fixed | mutable)
     assert not fixed & mutable
 
 
 CHANGES: dict[str, dict[str, Any]] = {
     "suspend": {"suspend": True},
+    "scheduling": {"scheduling": {"queueName": "q"}},
     "rollout.replicas": {"rollout": {"replicas": 3}},
     "guard": {"guard": {"klAbove": 1}},
     "runPolicy": {"runPolicy": {"maxRestarts": 1}},
@@ -153,7 +156,9 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
-@pytest.mark.parametrize("path", [path.removeprefix("spec.") for path in MUTABLE])
+@pytest.mark.parametrize(
+    "path", [path.removeprefix("spec.") for path in (*MUTABLE, *WHILE_SUSPENDED)]
+)
 def test_what_may_change_is_no_part_of_what_a_job_is(path: str) -> None:
     """Or a job that was changed while it goes on would refuse its own checkpoints."""
     assert spec_hash(parse_job(manifest(**CHANGES[path])).spec) == spec_hash(spec_of())
