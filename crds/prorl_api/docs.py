@@ -138,7 +138,8 @@ def _immutable() -> str:
     )
     return (
         f"## What may change after creation\n\nOnly {mutable} (docs/lifecycle.md), and "
-        f"{suspended} while `spec.suspend` is true. An update of any of these is refused: {fixed}.\n"
+        f"{suspended} while `spec.suspend` is true. An update of any of these is refused: "
+        f"{fixed}.\n"
     )
 
 

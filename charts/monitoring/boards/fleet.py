@@ -76,11 +76,19 @@ TROUBLE = Section(
             "sum by (namespace, prorl_job) (prorl_operator_job_pods_desired{SPACE})"
             " - sum by (namespace, prorl_job) (prorl_operator_job_pods_ready{SPACE})",
         ),
-        _jobs(
-            "Restarts that were charged",
-            "prorl_operator_job_restarts_counted{SPACE}",
-        ),
+        _jobs("Restarts that were charged", "prorl_operator_job_restarts_counted{SPACE}"),
         _jobs("Disruptions", "prorl_operator_job_disruptions{SPACE}"),
+        Chart(
+            title="Pods that were taken, by what took them",
+            queries=(
+                Query(
+                    expr="sum by (role, reason) (increase("
+                    f"prorl_operator_job_pods_disrupted_total{{{SPACE}}}[$__rate_interval]))",
+                    legend="{{role}} {{reason}}",
+                ),
+            ),
+            about="Evictions, preemptions, lost nodes, deletions: docs/lifecycle.md.",
+        ),
         _jobs(
             "Age of the last checkpoint",
             "time() - prorl_operator_job_checkpoint_timestamp_seconds{SPACE}",
