@@ -48,7 +48,8 @@ class Trained:
         """Commits a checkpoint of what the learner holds now."""
         store = CheckpointStore(Directory(self.directory / "checkpoints"), keep=5)
         store.open_for_attempt(None)
-        asyncio.run(store.commit(make_state(self.job, step), self.group.save, 0.0))
+        self.group.learner.stage()
+        asyncio.run(store.commit(make_state(self.job, step), self.group.write, 0.0))
 
 
 def make_document(**spec: Any) -> JobDocument:

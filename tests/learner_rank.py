@@ -16,6 +16,7 @@ from prorl_trainer.errors import TrainingError
 from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.learner import Learner, RankSettings
 from prorl_trainer.learn.policy import full
+from prorl_trainer.types import ShardFiles
 from torch import Tensor
 
 
@@ -33,6 +34,11 @@ class Recording(Learner):
     def weights(self) -> dict[str, Tensor]:
         """Weights by Hugging Face name."""
         return {name: tensor.clone() for name, tensor in self.named_weights()}
+
+    def save(self, place: str) -> ShardFiles:
+        """Both halves of a save."""
+        self.stage()
+        return self.write(place)
 
     def parts(self) -> dict[str, str]:
         """A digest each of policy, optimizer and reference."""

@@ -22,12 +22,13 @@ from prorl_trainer.collect import Sampler
 from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.desk import Desk
-from prorl_trainer.errors import NonFiniteError, TrainingError
+from prorl_trainer.errors import NonFiniteError
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.observe.tracker import Tracker
 from prorl_trainer.recorder import Recorder
+from prorl_trainer.saves import Saves, SaveTimes
 from prorl_trainer.types import (
     Completion,
     FinishReason,
@@ -94,8 +95,11 @@ class ScriptedLearners:
         policy = self.policy if source is None else json.loads(Path(source, "a").read_text())
         self.references.append((policy, clear_optimizer))
 
-    async def save(self, place: str) -> ShardFiles:
-        data = json.dumps(self.policy).encode()
+    async def stage(self) -> None:
+        self.staged = json.dumps(self.policy).encode()
+
+    async def write(self, place: str) -> ShardFiles:
+        data = self.staged
         Path(place, "a").write_bytes(data)
         return ShardFiles(files={"a": (len(data), hashlib.sha256(data).hexdigest())})
 
@@ -128,6 +132,8 @@ class Run:
         self.directory = directory
         self.store = CheckpointStore(Directory(directory / "checkpoints"), keep=2)
         self.store.open_for_attempt(None)
+        self.saves = Saves(self.store, self.durable)
+        self.finished = 0
         self.control = Control()
         self.found: list[Manifest] = []
         self.ordinals: list[int] = []
@@ -173,13 +179,15 @@ class Run:
         return Verdict(score=float(sample % 2))
 
     async def save(self, state: RunState) -> None:
-        manifest = await self.store.commit(state, self.learners.save, now=1.0)
-        self.recorder.checkpoint(manifest, state, "", seconds=0.0)
-        self.control.durable(state)
+        self.finished = state.step
+        await self.saves.begin(state, self.learners)
 
-    async def at_safe_point(self, _: RunState) -> None:
-        if self.control.stop_requested:
-            raise TrainingError("stopped")
+    def durable(self, manifest: Manifest, state: RunState, times: SaveTimes) -> None:
+        self.recorder.checkpoint(manifest, state, "", times)
+        self.control.durable(state, finished=self.finished)
+
+    async def at_safe_point(self, state: RunState) -> None:
+        await actions.answer(state, control=self.control, saves=self.saves, save=self.save)
 
     async def publish(self, state: RunState) -> None:
         self.version = f"1-{state.step}"
@@ -196,9 +204,10 @@ class Run:
             learners=self.learners,
             publish=self.publish,
             save=self.save,
+            settle=self.saves.settle,
             roll_back=partial(
                 actions.roll_back,
-                store=self.store,
+                saves=self.saves,
                 learners=self.learners,
                 status=self.status,
                 found=self.found.append,
@@ -210,9 +219,9 @@ class Run:
                 at_safe_point=self.at_safe_point,
             ),
             reset_requests=lambda: self.control.reset_requests,
-            shards_of=partial(actions.shards_of, store=self.store),
+            shards_of=partial(actions.shards_of, saves=self.saves),
             at_safe_point=self.at_safe_point,
-            finished=lambda _: None,
+            finished=lambda state: setattr(self, "finished", state.step),
             recorder=self.recorder,
         )
 

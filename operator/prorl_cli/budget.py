@@ -8,7 +8,7 @@ from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_roles import EngineKind
 
 from prorl_cli.arithmetic import Section, count, said, size
-from prorl_cli.budget_roles import BF16, FP32, loading, memory_limit, rollout, trainer
+from prorl_cli.budget_roles import BF16, FP32, loading, memory_limit, rollout, staging, trainer
 from prorl_cli.quantity import parse_quantity
 from prorl_cli.shapes import ModelShape
 
@@ -25,6 +25,7 @@ def plan_sections(spec: ProRLJobSpec, shape: ModelShape, gpu_memory: int) -> lis
         _model(shape),
         trainer(spec, shape, gpu_memory),
         loading(spec, shape),
+        *([staging(spec, shape)] if spec.trainer.gpus_per_replica else []),
         rollout(spec, shape, gpu_memory),
         _coordinator(spec),
         _checkpoints(spec, shape),

@@ -43,6 +43,8 @@ def trainer(spec: ProRLJobSpec, shape: ModelShape, gpu_memory: int) -> Section:
         *_logprobs(shape, t),
     ]
     gpus = spec.trainer.gpus_per_replica
+    if not gpus:
+        lines.append(_staged(shape, 1, ranks))
     limit, name = _limit(gpus, gpu_memory, TRAINER_USABLE, spec.trainer.pod)
     where = f"{ranks} ranks, per GPU" if gpus else f"{ranks} ranks on CPUs, per pod"
     return Section(
@@ -110,6 +112,24 @@ def loading(spec: ProRLJobSpec, shape: ModelShape) -> Section:
         limit_name="trainer.pod.resources.memory",
         advice="Raise trainer.pod.resources.memory.",
     )
+
+
+def staging(spec: ProRLJobSpec, shape: ModelShape) -> Section:
+    """What every rank keeps on the host to write checkpoints from, while it trains on a GPU."""
+    ranks_of_pod = spec.trainer.gpus_per_replica
+    return Section(
+        title="Trainer: memory of a pod while it trains",
+        lines=(_staged(shape, ranks_of_pod, spec.world_size),),
+        limit=memory_limit(spec.trainer.pod),
+        limit_name="trainer.pod.resources.memory",
+        advice="Raise trainer.pod.resources.memory or add ranks.",
+    )
+
+
+def _staged(shape: ModelShape, ranks_of_pod: int, ranks: int) -> Line:
+    """Policy, both moments and reference, once more."""
+    factors = (ranks_of_pod, 4, shape.parameters, FP32)
+    return size("staged checkpoint, fp32", "ranks of a pod x 4 x N x 4 / R", factors, ranks)
 
 
 def rollout(spec: ProRLJobSpec, shape: ModelShape, gpu_memory: int) -> Section:

@@ -68,7 +68,8 @@ def test_learners_of_another_pod_go_on_bit_for_bit(tmp_path: Path) -> None:
     first.learner.update(make_batch(), make_settings(learning_rate=1e-2))
     first.learner.reset_reference()
     first.learner.update(make_batch(), make_settings(learning_rate=1e-2))
-    asyncio.run(opened(URI, 1).commit(make_state(2), first.save, now=1.0))
+    first.learner.stage()
+    asyncio.run(opened(URI, 1).commit(make_state(2), first.write, now=1.0))
     found = opened(URI, 2).load(Resume.LATEST)
     assert found is not None
     asyncio.run(second.load(found.shards))
@@ -214,7 +215,8 @@ def test_a_job_whose_spec_names_a_bucket_checkpoints_and_exports_from_there(
     context = replace(context, job=job)
     store = CheckpointStore(open_medium(context), keep=2)
     store.open_for_attempt(1, job.uid)
-    asyncio.run(store.commit(trained_state(job, 9), trained.group.save, now=1.0))
+    trained.group.learner.stage()
+    asyncio.run(store.commit(trained_state(job, 9), trained.group.write, now=1.0))
     assert Bucket(Objects("s3://runs/team/small/checkpoints")).steps() == [9]
     assert context.checkpoint_uri(9) == "s3://runs/team/small/checkpoints/step-00000009"
     holder = make_holder()

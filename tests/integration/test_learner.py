@@ -52,7 +52,8 @@ learner = make_learner(model, rank=rank, world_size=2, port=port)
 result = learner.update(make_batch(), make_settings())
 found = weights(learner)
 (out / "shards").mkdir(exist_ok=True)
-learner.save(str(out / "shards"))
+learner.stage()
+learner.write(str(out / "shards"))
 if rank == 0:
     torch.save({"weights": found, "metrics": result.metrics}, out / "result.pt")
 learner.close()
@@ -105,7 +106,8 @@ def test_a_resumed_learner_goes_on_bit_for_bit(model_dir, tmp_path):
     for learner in (straight, stopped):
         learner.update(make_batch(seed=1), make_settings())
         learner.reset_reference()
-    files = stopped.save(str(tmp_path)).files
+    stopped.stage()
+    files = stopped.write(str(tmp_path)).files
     assert all((tmp_path / name).stat().st_size == size for name, (size, _) in files.items())
     resumed = make_learner(model_dir)
     resumed.load(str(tmp_path))

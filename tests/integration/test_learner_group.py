@@ -66,10 +66,13 @@ async def test_a_group_survives_what_befalls_its_ranks(model_dir: Path, tmp_path
     assert found.metrics == pytest.approx(alone(model_dir).metrics, rel=1e-2, abs=1e-5)
 
     shards = tmp_path / "shards"
-    files = (await group.save(str(shards))).files
-    assert files.keys() == {path.name for path in shards.iterdir()}
+    await group.stage()
+    written, _ = await asyncio.gather(
+        group.write(str(shards)), group.update(BATCH, make_settings())
+    )
+    assert written.files.keys() == {path.name for path in shards.iterdir()}
     with pytest.raises(StorageError, match="/dev/full"):
-        await group.save("/dev/full/shards")
+        await group.write("/dev/full/shards")
 
     os.kill((await process_ids(group))[1], signal.SIGKILL)
     start = time.monotonic()

@@ -13,6 +13,7 @@ from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.control import Control
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.protocols import LearnerGroup
+from prorl_trainer.saves import Saves
 from prorl_trainer.types import Completion, OnCompletion
 
 
@@ -26,15 +27,42 @@ def only_of(version: Callable[[], str], taken: OnCompletion) -> OnCompletion:
     return checked
 
 
-async def shards_of(step: int, *, store: CheckpointStore) -> str:
+class StopRequested(Exception):
+    """Everything is saved; the run ends with exit code STOPPED."""
+
+
+async def answer(
+    state: RunState,
+    *,
+    control: Control,
+    saves: Saves,
+    save: Callable[[RunState], Awaitable[None]],
+) -> dict[str, str]:
+    """Makes the state durable if anybody waits for that. Returns the trainers that may go then:
+    name -> address. Raises StopRequested, and what an earlier save has failed with."""
+    saves.check()
+    if not control.save_requested:
+        return {}
+    await saves.settle()
+    if saves.store.last_step != state.step:
+        await save(state)
+        await saves.settle()
+    leaving = control.saved(state.step)
+    if control.stop_requested:
+        raise StopRequested(f"Stopped on request after step {state.step}.")
+    return leaving
+
+
+async def shards_of(step: int, *, saves: Saves) -> str:
     """The learners' files of the checkpoint of this step, verified. Raises CheckpointError."""
-    return (await asyncio.to_thread(store.open, step)).shards
+    await saves.settle()
+    return (await asyncio.to_thread(saves.store.open, step)).shards
 
 
 async def roll_back(
     state: RunState,
     *,
-    store: CheckpointStore,
+    saves: Saves,
     learners: LearnerGroup,
     status: StatusHolder,
     found: Callable[[Manifest], None],
@@ -44,7 +72,8 @@ async def roll_back(
     """
     assert state.guard.since is not None
     status.stage(Stage.RECOVERING, "Going back to the last healthy checkpoint")
-    checkpoint = await asyncio.to_thread(store.roll_back, state.guard.since)
+    await saves.settle()
+    checkpoint = await asyncio.to_thread(saves.store.roll_back, state.guard.since)
     found(checkpoint.manifest)
     await learners.load(checkpoint.shards)
     return checkpoint.state

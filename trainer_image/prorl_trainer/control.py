@@ -83,13 +83,15 @@ class Control:
         accepted = (one for one, result in results if result.state is CommandState.ACCEPTED)
         return [one for one in accepted if self._kinds[one] in kinds]
 
-    def durable(self, state: RunState) -> None:
-        """A checkpoint of this state stands; the requests that it answers are done."""
+    def durable(self, state: RunState, *, finished: int) -> None:
+        """A checkpoint of this state stands; the requests that it answers are done. Who asks for
+        one means the last finished step, which the run may have reached while it was written."""
         self._durable_resets = state.reference.done_requests
         for one in self.reset_requests:
             if one in self._durable_resets:
                 self._results[one] = _reset_answer(one, self._durable_resets[one])
-        self._answer_saves(state.step, CommandKind.CHECKPOINT)
+        if state.step == finished:
+            self._answer_saves(state.step, CommandKind.CHECKPOINT)
 
     def _answer_saves(self, step: int, *kinds: CommandKind) -> None:
         for one in self._pending(*kinds):

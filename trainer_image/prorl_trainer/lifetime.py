@@ -11,6 +11,7 @@ from prorl_api.exit_codes import ExitCode
 from prorl_api.status import Progress
 from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, TerminationMessage
 
+from prorl_trainer.actions import StopRequested
 from prorl_trainer.api import build_app, serve
 from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.checkpoint.place import open_medium
@@ -23,7 +24,7 @@ from prorl_trainer.journal.directory import JournalDirectory
 from prorl_trainer.journal.journal import Journal
 from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
-from prorl_trainer.session import Session, StopRequested
+from prorl_trainer.session import Session
 
 log = logging.getLogger(__name__)
 

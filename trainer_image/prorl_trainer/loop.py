@@ -46,7 +46,9 @@ class Parts:
     publish: Callable[[RunState], Awaitable[None]]
     """Gives all engines the weights that belong to this state."""
     save: Callable[[RunState], Awaitable[None]]
-    """Makes the state durable."""
+    """Stages the state, and makes it durable behind the loop's back."""
+    settle: Callable[[], Awaitable[None]]
+    """Returns when what was saved is durable. Raises what that has failed with."""
     roll_back: Callable[[RunState], Awaitable[RunState]]
     """Goes back to the last healthy checkpoint: its state. Raises CheckpointError."""
     wait_for_resume: Callable[[RunState], Awaitable[None]]
@@ -74,6 +76,7 @@ async def train(parts: Parts, state: RunState) -> RunState:
         state = await resume(parts, state)
         state = await step(take_changes(parts), state)
         parts.finished(state)
+    await parts.settle()
     return state
 
 
@@ -161,6 +164,7 @@ async def resume(parts: Parts, state: RunState) -> RunState:
     if state.guard.paused_by is None:
         return state
     if guard.is_paused(parts.spec, state):
+        await parts.settle()
         await parts.wait_for_resume(state)
     return guard.after_resume(state)
 

@@ -52,13 +52,17 @@ class LearnerGroup(Protocol):
         and changes nothing then."""
         ...
 
-    async def save(self, place: str) -> ShardFiles:
-        """Writes shards of policy, optimizer and reference, durable: into a directory, or below
-        s3://BUCKET/PREFIX. Raises StorageError."""
+    async def stage(self) -> None:
+        """Copies policy, optimizer and reference into host memory, for write."""
+        ...
+
+    async def write(self, place: str) -> ShardFiles:
+        """Writes shards of what was staged, durable: into a directory, or below
+        s3://BUCKET/PREFIX. Anything else but stage may be called meanwhile. Raises StorageError."""
         ...
 
     async def load(self, place: str) -> None:
-        """Loads what save wrote, on any number of ranks. Raises CheckpointError."""
+        """Loads what write wrote, on any number of ranks. Raises CheckpointError."""
         ...
 
 

@@ -16,6 +16,7 @@ from prorl_trainer.observe.metrics import Metrics
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.observe.trackers import Trackers
 from prorl_trainer.reference import next_interval_step
+from prorl_trainer.saves import SaveTimes
 
 log = logging.getLogger(__name__)
 
@@ -106,11 +107,12 @@ class Recorder:
         self._metrics.count("guard_actions")
         log.warning("step=%d guard=%s %s", last.last_step, last.last_action, last.message)
 
-    def checkpoint(self, manifest: Manifest, state: RunState, uri: str, seconds: float) -> None:
+    def checkpoint(self, manifest: Manifest, state: RunState, uri: str, times: SaveTimes) -> None:
         """A checkpoint of this state is durable."""
-        values = {"seconds": seconds, "size_bytes": manifest.size_bytes}
+        seconds = {"blocked_seconds": times.blocked, "write_seconds": times.written}
+        values = seconds | {"size_bytes": manifest.size_bytes}
         self._tracker.record("checkpoint", manifest.step, values, time.time())
-        self._metrics.record({"checkpoint_seconds": seconds})
+        self._metrics.record({f"checkpoint_{name}": value for name, value in seconds.items()})
         self.found_checkpoint(manifest, uri)
         self._tell_durable(state)
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -11,8 +10,10 @@ from typing import Any
 from prorl_api.wire import Stage
 
 from prorl_trainer import actions, ray_driver, start
+from prorl_trainer.actions import StopRequested
 from prorl_trainer.ahead import Collector
 from prorl_trainer.algo.staleness import version_name
+from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler
 from prorl_trainer.data.source import Prompts
@@ -25,15 +26,12 @@ from prorl_trainer.losses import Losses
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine
 from prorl_trainer.rollout.pool import EnginePool
+from prorl_trainer.saves import Saves, SaveTimes
 from prorl_trainer.types import GenerationRequest, OnCompletion
 from prorl_trainer.verify.client import VerifierClient
 
 log = logging.getLogger(__name__)
 TRAINER_WAIT_S = 1800.0
-
-
-class StopRequested(Exception):
-    """Everything is saved; the run ends with exit code STOPPED."""
 
 
 class Session:
@@ -53,6 +51,7 @@ class Session:
         self._joined = False
         """All trainers' nodes were there when the learners were started last."""
         self._losses = Losses()
+        self._saves = Saves(desk.store, self._durable)
         self.state: RunState | None = None
         """After the last finished step; None until the checkpoints were looked through."""
 
@@ -87,6 +86,9 @@ class Session:
                 await self._lose_learners(error)
                 if len(self._leaving) == leaving:
                     self._count_loss(error)
+            except BaseException:
+                await self._saves.end()
+                raise
 
     def _count_loss(self, error: TrainerLostError) -> None:
         """Trainers that were told to go, or that nobody has started yet, are no loss."""
@@ -133,7 +135,7 @@ class Session:
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
         if (loaded := await actions.load_last(desk.store, learners, status)) is not None:
-            desk.control.durable(loaded)
+            desk.control.durable(loaded, finished=loaded.step)
         self.state = loaded or first
         await desk.journal.open(self.state)
         status.message("Waiting for the engines")
@@ -159,9 +161,10 @@ class Session:
             learners=learners,
             publish=self._publish,
             save=self._save,
+            settle=self._saves.settle,
             roll_back=partial(
                 actions.roll_back,
-                store=desk.store,
+                saves=self._saves,
                 learners=learners,
                 status=self._status,
                 found=lambda m: recorder.found_checkpoint(m, desk.context.checkpoint_uri(m.step)),
@@ -173,7 +176,7 @@ class Session:
                 at_safe_point=self._at_safe_point,
             ),
             reset_requests=lambda: desk.control.reset_requests,
-            shards_of=partial(actions.shards_of, store=desk.store),
+            shards_of=partial(actions.shards_of, saves=self._saves),
             at_safe_point=self._at_safe_point,
             finished=partial(setattr, self, "state"),
             recorder=recorder,
@@ -201,27 +204,23 @@ class Session:
         await self._pool.generate(requests, taken)
 
     async def _save(self, state: RunState) -> None:
-        """Commits a checkpoint; whoever waits for one is answered."""
         assert self._learners is not None
-        assert self._recorder is not None
         self.state = state
-        begin = time.time()
-        manifest = await self._desk.store.commit(state, self._learners.save, begin)
-        uri = self._desk.context.checkpoint_uri(state.step)
-        self._recorder.checkpoint(manifest, state, uri, time.time() - begin)
-        self._desk.control.durable(state)
+        await self._saves.begin(state, self._learners)
+
+    def _durable(self, manifest: Manifest, state: RunState, times: SaveTimes) -> None:
+        assert self._recorder is not None
+        assert self.state is not None
+        uri = self._desk.context.checkpoint_uri(manifest.step)
+        self._recorder.checkpoint(manifest, state, uri, times)
+        self._desk.control.durable(state, finished=self.state.step)
         self._desk.journal.forget(state.step)
 
     async def _at_safe_point(self, state: RunState) -> None:
         """Saves if anybody asks for it; then stops, or lets trainers go."""
-        control = self._desk.control
-        if not control.save_requested:
-            return
-        if self._desk.store.last_step != state.step:
-            await self._save(state)
-        leaving = control.saved(state.step)
-        if control.stop_requested:
-            raise StopRequested(f"Stopped on request after step {state.step}.")
+        leaving = await actions.answer(
+            state, control=self._desk.control, saves=self._saves, save=self._save
+        )
         if leaving:
             await self._expect_to_leave(set(leaving.values()))
             raise TrainerLostError(f"{', '.join(sorted(leaving))} was told to go.")
@@ -243,5 +242,6 @@ class Session:
         if self._learners is not None:
             await self._learners.close()
             self._learners = None
+        await self._saves.end()  # its writers are gone
         if control.stop_requested:
             raise StopRequested("Stopped on request while no learner was there.")

@@ -133,6 +133,10 @@ def test_a_learner_holds_exactly_the_weights_gradients_moments_and_reference(
     shape = parse_config(json.loads((tmp_path / "config.json").read_bytes()))
     # As budget_roles.trainer counts them: 4 of each, moments twice.
     assert sum(t.nbytes for t in tensors) == (4 + 4 + 8 + 4) * shape.parameters
+    learner.stage()
+    staged = [t for t in learner._staging._held.values() if t.ndim]
+    # As budget_roles.staging counts them; each parameter's step counter is left out.
+    assert sum(t.nbytes for t in staged) == 16 * shape.parameters
 
 
 def test_the_trainers_budget_is_the_one_computed_by_hand() -> None:
@@ -151,6 +155,21 @@ def test_the_trainers_budget_is_the_one_computed_by_hand() -> None:
     assert lines["log-prob chunk, fp32"].value == 2 * 256 * 151_936 * 4
     assert section.limit == 72 * GIB
     assert section.fits
+
+
+@pytest.mark.parametrize(("replicas", "gpus", "of_a_pod"), [(1, 8, 8), (2, 4, 4), (3, 0, 1)])
+def test_a_staged_checkpoint_is_counted_on_the_host(
+    replicas: int, gpus: int, of_a_pod: int
+) -> None:
+    trainer = f"replicas: {replicas}, gpusPerReplica: {gpus},"
+    text = MANIFEST.replace("gpusPerReplica: 8,", trainer)
+    job = read_manifest(read_documents(text)[0])  # type: ignore[index]
+    sections = plan_sections(job.spec, DISTILL, 80 * GIB)  # type: ignore[union-attr]
+    [staged] = [lines_of(s)["staged checkpoint, fp32"] for s in sections
+                if "staged checkpoint, fp32" in lines_of(s)]  # fmt: skip
+    ranks = replicas * max(1, gpus)
+    assert staged.counted
+    assert staged.value == -(-of_a_pod * 16 * 1_777_088_000 // ranks)
 
 
 def test_a_sequence_longer_than_the_microbatch_is_what_must_fit() -> None:

@@ -7,8 +7,9 @@ import pytest
 from prorl_api.commands import Command, CommandKind, CommandState
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
+from prorl_trainer.actions import StopRequested
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.errors import GuardError, NonFiniteError, TrainingError
+from prorl_trainer.errors import GuardError, NonFiniteError
 from scripted_run import HIGH, Run
 
 
@@ -129,7 +130,7 @@ async def test_a_stop_ends_a_pause(tmp_path: Path) -> None:
     while run.status.document().stage is not Stage.PAUSED:
         await asyncio.sleep(0)
     run.control.stop()
-    with pytest.raises(TrainingError, match="stopped"):
+    with pytest.raises(StopRequested, match="after step"):
         await training
 
 
@@ -161,6 +162,7 @@ async def test_a_best_checkpoint_that_is_lost_leaves_the_current_policy(
 
     async def save_and_lose(state: RunState) -> None:
         await save(state)
+        await run.saves.settle()
         (tmp_path / "checkpoints" / "step-00000000" / "shards" / "a").write_text("{}")
 
     run.save = save_and_lose  # type: ignore[method-assign]

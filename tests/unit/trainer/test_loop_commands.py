@@ -70,7 +70,7 @@ async def test_a_coordinator_that_dies_before_it_could_tell_does_not_reset_again
         assert checkpoint is not None
         if early:
             ask(again, "a")
-        again.control.durable(checkpoint.state)
+        again.control.durable(checkpoint.state, finished=checkpoint.state.step)
         assert ask(again, "a") is CommandState.DONE
         state = await again.train(checkpoint.state)
         assert (state.reference.version, again.learners.references) == (1, [])

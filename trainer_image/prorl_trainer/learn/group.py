@@ -21,6 +21,7 @@ from prorl_trainer.types import ShardFiles, TrainingBatch, UpdateResult, UpdateS
 
 START_TIMEOUT_S = 300.0
 CLOSE_TIMEOUT_S = 10.0
+WRITING = "writing"
 BROKEN_COLLECTIVE = (
     "gloo/transport",
     "Timed out waiting",
@@ -52,7 +53,8 @@ class GroupSettings:
 
 
 class LearnerActor:
-    """One rank in its own process. Ray makes a class of it."""
+    """One rank in its own process. Ray makes a class of it, with one thread for calls of the group
+    WRITING and another one for all the rest."""
 
     def __init__(self) -> None:
         self._learner: Learner | None = None
@@ -108,9 +110,13 @@ class RayLearnerGroup:
         """See protocols.LearnerGroup."""
         await self._all("reset_reference", source, clear_optimizer)
 
-    async def save(self, place: str) -> ShardFiles:
+    async def stage(self) -> None:
         """See protocols.LearnerGroup."""
-        shards: list[ShardFiles] = await self._all("save", place)
+        await self._all("stage")
+
+    async def write(self, place: str) -> ShardFiles:
+        """See protocols.LearnerGroup."""
+        shards: list[ShardFiles] = await self._all("write", place, thread=WRITING)
         return ShardFiles(files={k: v for s in shards for k, v in s.files.items()})
 
     async def load(self, place: str) -> None:
@@ -162,8 +168,9 @@ class RayLearnerGroup:
         for task in asked:
             task.cancel()
 
-    async def _all(self, method: str, *args: Any) -> list[Any]:
-        refs = [actor.call.remote(method, *args) for actor in self._actors]
+    async def _all(self, method: str, *args: Any, thread: str | None = None) -> list[Any]:
+        calls = [actor.call.options(concurrency_group=thread) for actor in self._actors]
+        refs = [call.remote(method, *args) for call in calls]
         return list(await asyncio.gather(*(self._one(ref) for ref in refs)))
 
     async def _one(self, ref: Any) -> Any:
@@ -205,6 +212,7 @@ async def create_learner_group(
         num_gpus=settings.gpus_per_rank,
         resources={runtime.RAY_TRAINER_RESOURCE: 1},
         max_restarts=0,
+        concurrency_groups={WRITING: 1},
     )(LearnerActor)
     actors = [actor_class.remote() for _ in range(settings.num_ranks)]
     group = RayLearnerGroup(actors, settings)

@@ -18,6 +18,7 @@ from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.layout import checkpoint_activations, shard
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy
 from prorl_trainer.learn.shards import read_shards, write_shards
+from prorl_trainer.learn.staging import Staging
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import Outlet
 from prorl_trainer.rollout.backend import Announcement, Channel
@@ -89,9 +90,12 @@ class Learner:
             policy=self._policy, reference=self._reference, optimizer=self._optimizer
         )
         self._outlet = Outlet(settings.rank, self.named_weights, self.weight_shapes)
+        self._staging = Staging()
+        self._staged: dict[str, Any] = {}
 
     def _join(self) -> None:
         s = self._settings
+        self._writers: dist.ProcessGroup | None = None
         backends = "cpu:gloo" if s.device == "cpu" else "cpu:gloo,cuda:nccl"
         if s.world_size == 1:
             if s.precision is Precision.BF16 and not dist.is_initialized():
@@ -105,6 +109,8 @@ class Learner:
             world_size=s.world_size,
             timeout=COLLECTIVE_TIMEOUT,
         )
+        # A checkpoint is written while an update runs: their collectives must not meet.
+        self._writers = dist.new_group(backend="gloo", timeout=COLLECTIVE_TIMEOUT)
 
     def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
         """One RL step. Raises NonFiniteError."""
@@ -122,15 +128,21 @@ class Learner:
         if clear_optimizer:
             clear_state(self._optimizer)
 
-    def save(self, place: str) -> ShardFiles:
-        """Writes this rank's shards; every file is durable then. Raises StorageError.
+    def stage(self) -> None:
+        """Copies this rank's shards into host memory, for write.
 
         There is no random state: dropout is off, and engines draw from seeds of their requests.
         """
-        return write_shards(self._state(), place, rank=self._settings.rank, alone=self._alone)
+        self._staged = self._staging.take(self._state())
+
+    def write(self, place: str) -> ShardFiles:
+        """Writes what was staged; every file is durable then. It may run in another thread while
+        anything else but stage is called. Raises StorageError."""
+        rank = self._settings.rank
+        return write_shards(self._staged, place, rank=rank, group=self._writers)
 
     def load(self, place: str) -> None:
-        """Loads what save wrote, from any number of ranks. Raises CheckpointError."""
+        """Loads what write wrote, from any number of ranks. Raises CheckpointError."""
         state = self._state()
         read_shards(state, place, alone=self._alone)
         set_state_dict(

@@ -1,5 +1,6 @@
 """All learner ranks in this process: one, without Ray. For tests of everything above it."""
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Protocol
@@ -50,9 +51,13 @@ class InProcessLearnerGroup:
         """See protocols.LearnerGroup."""
         self.learner.reset_reference(source, clear_optimizer)
 
-    async def save(self, place: str) -> ShardFiles:
+    async def stage(self) -> None:
         """See protocols.LearnerGroup."""
-        return self.learner.save(place)
+        self.learner.stage()
+
+    async def write(self, place: str) -> ShardFiles:
+        """See protocols.LearnerGroup."""
+        return await asyncio.to_thread(self.learner.write, place)
 
     async def load(self, place: str) -> None:
         """See protocols.LearnerGroup."""

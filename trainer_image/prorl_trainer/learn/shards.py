@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
@@ -22,10 +23,13 @@ FAULTS = (OSError, ValueError, KeyError, CheckpointException)
 """What reading shards may raise."""
 
 
-def write_shards(state: dict[str, Any], place: str, *, rank: int, alone: bool) -> ShardFiles:
-    """A collective of all ranks unless `alone`. Raises StorageError."""
+def write_shards(
+    state: dict[str, Any], place: str, *, rank: int, group: dist.ProcessGroup | None
+) -> ShardFiles:
+    """A collective of `group`, which must have a CPU backend; None: the only rank. Raises
+    StorageError."""
     with _directory_for(place) as directory:
-        files = _write(state, directory, rank=rank, alone=alone)
+        files = _write(state, directory, rank=rank, group=group)
         if place.startswith(BUCKET_SCHEME):
             from prorl_trainer.checkpoint.objects import Objects  # its library is large
 
@@ -45,11 +49,11 @@ def _directory_for(place: str) -> Iterator[Path]:
 
 
 def _write(
-    state: dict[str, Any], directory: Path, *, rank: int, alone: bool
+    state: dict[str, Any], directory: Path, *, rank: int, group: dist.ProcessGroup | None
 ) -> dict[str, tuple[int, str]]:
     try:
         writer = dcp.FileSystemWriter(directory, sync_files=True)
-        dcp.save(state, storage_writer=writer, no_dist=alone)
+        dcp.save(state, storage_writer=writer, process_group=group, no_dist=group is None)
         return _hash_files(directory, rank)
     except OSError as error:
         raise StorageError(

@@ -51,6 +51,8 @@ GAUGES = {
     "checkpoint_step": "Step of the last durable checkpoint.",
     "checkpoint_interval_steps": "spec.checkpoint.everySteps.",
     "checkpoint_bytes": "Size of the last durable checkpoint.",
+    "checkpoint_blocked_seconds": "How long the loop waited for the last durable checkpoint.",
+    "checkpoint_write_seconds": "How long it was written after that, behind the loop's back.",
     "checkpoint_timestamp_seconds": "Unix time of the last durable checkpoint.",
     "attempt": "How often a coordinator has begun or resumed the run.",
     "samples_per_second": "Completions per second of the last step, publication not counted.",
