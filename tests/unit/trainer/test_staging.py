@@ -39,6 +39,23 @@ def test_a_checkpoint_is_of_the_moment_when_it_was_staged(
     assert learner.state_digest() == staged
 
 
+def test_a_reference_that_was_loaded_or_reset_since_the_last_save_is_staged_anew(
+    learner: Recording, tmp_path: Path
+) -> None:
+    learner.save(str(tmp_path / "first"))
+    learner.update(make_batch(), make_settings())
+    learner.reset_reference()
+    learner.save(str(tmp_path / "reset"))
+    reset = learner.parts()["reference"]
+    learner.load(str(tmp_path / "first"))
+    first = learner.parts()["reference"]
+    learner.save(str(tmp_path / "again"))
+    for place, expected in (("reset", reset), ("again", first)):
+        learner.load(str(tmp_path / place))
+        assert learner.parts()["reference"] == expected
+    assert first != reset
+
+
 def test_training_goes_on_bit_for_bit_while_a_checkpoint_is_written(
     learner: Recording, tmp_path: Path
 ) -> None:

@@ -92,6 +92,7 @@ class Learner:
         self._outlet = Outlet(settings.rank, self.named_weights, self.weight_shapes)
         self._staging = Staging()
         self._staged: dict[str, Any] = {}
+        self._reference_is_staged = False
 
     def _join(self) -> None:
         s = self._settings
@@ -124,6 +125,7 @@ class Learner:
             # Not into the reference itself: a load that fails has already written a part.
             weights = {name: torch.empty_like(tensor) for name, tensor in weights.items()}
             read_shards({"policy": weights}, source, alone=self._alone)
+        self._reference_is_staged = False
         self._reference.load_state_dict(weights)
         if clear_optimizer:
             clear_state(self._optimizer)
@@ -133,7 +135,11 @@ class Learner:
 
         There is no random state: dropout is off, and engines draw from seeds of their requests.
         """
-        self._staged = self._staging.take(self._state())
+        state = self._state()
+        if self._reference_is_staged:
+            del state["reference"]  # a quarter of all bytes, and only a reset changes it
+        self._staged |= self._staging.take(state)
+        self._reference_is_staged = True
 
     def write(self, place: str) -> ShardFiles:
         """Writes what was staged; every file is durable then. It may run in another thread while
@@ -151,6 +157,7 @@ class Learner:
             model_state_dict=state["policy"],
             optim_state_dict=state["optimizer"],
         )
+        self._reference_is_staged = False
         self._reference.load_state_dict(state["reference"])
 
     def _state(self) -> dict[str, Any]:
