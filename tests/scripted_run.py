@@ -204,6 +204,7 @@ class Run:
             learners=self.learners,
             publish=self.publish,
             save=self.save,
+            save_age_s=lambda: 0.0,
             settle=self.saves.settle,
             roll_back=partial(
                 actions.roll_back,

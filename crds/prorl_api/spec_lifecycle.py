@@ -61,6 +61,9 @@ class CheckpointSpec(ApiModel):
     storage: CheckpointStorage = CheckpointStorage()
     every_steps: Annotated[int, Field(ge=1, le=100_000)] = 10
     """RL steps between two checkpoints; one is always made at the last step and on a stop."""
+    every_seconds: Annotated[int, Field(ge=10, le=604_800)] | None = None
+    """Also one at the end of the first step that ends so long after the last one was begun: it
+    bounds what a crash can cost where steps are long, or become longer."""
     keep: Annotated[int, Field(ge=2, le=1000)] = 2
     """Newest checkpoints kept; at least 2 so that a corrupt one has a predecessor."""
     keep_best: Annotated[int, Field(ge=0, le=100)] = 1

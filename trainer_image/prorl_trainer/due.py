@@ -43,11 +43,14 @@ def validation_due(spec: ProRLJobSpec, finished_steps: int) -> bool:
     return finished_steps == spec.algorithm.steps or finished_steps % validation.every_steps == 0
 
 
-def checkpoint_due(spec: ProRLJobSpec, state: RunState) -> bool:
-    """Whether this state is made durable without anybody asking."""
+def checkpoint_due(spec: ProRLJobSpec, state: RunState, age_s: float) -> bool:
+    """Whether this state is made durable without anybody asking. age_s: seconds since the last
+    save was begun."""
+    every_s = spec.checkpoint.every_seconds
     return (
         state.step == spec.algorithm.steps
         or state.step % spec.checkpoint.every_steps == 0
+        or (every_s is not None and age_s >= every_s)
         # A reset becomes real with the checkpoint that contains it.
         or state.step == state.reference.last_reset_step
         or is_best(state)

@@ -47,6 +47,8 @@ class Parts:
     """Gives all engines the weights that belong to this state."""
     save: Callable[[RunState], Awaitable[None]]
     """Stages the state, and makes it durable behind the loop's back."""
+    save_age_s: Callable[[], float]
+    """Seconds since the last save was begun."""
     settle: Callable[[], Awaitable[None]]
     """Returns when what was saved is durable. Raises what that has failed with."""
     roll_back: Callable[[RunState], Awaitable[RunState]]
@@ -128,7 +130,7 @@ async def step(parts: Parts, state: RunState) -> RunState:
     if breach is not None:
         state = guard.after_pause(parts.spec, state, breach)
         parts.recorder.guard(state)
-    if checkpoint_due(parts.spec, state):
+    if checkpoint_due(parts.spec, state, parts.save_age_s()):
         await parts.save(state)
     return state
 

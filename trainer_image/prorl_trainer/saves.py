@@ -36,13 +36,19 @@ class Saves:
         self.store = store
         self._durable = durable
         self._flight: asyncio.Task[None] | None = None
+        self._begun = time.monotonic()
+
+    def age_s(self) -> float:
+        """Seconds since the last save was begun, or since this was made."""
+        return time.monotonic() - self._begun
 
     async def begin(self, state: RunState, learners: LearnerGroup) -> None:
         """Returns when the state is staged. Raises what the save before has failed with."""
         start = time.monotonic()
         await self.settle()
         await learners.stage()
-        blocked = time.monotonic() - start
+        self._begun = time.monotonic()
+        blocked = self._begun - start
         self._flight = asyncio.create_task(self._write(state, learners, blocked))
 
     async def _write(self, state: RunState, learners: LearnerGroup, blocked: float) -> None:

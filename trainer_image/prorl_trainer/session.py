@@ -161,6 +161,7 @@ class Session:
             learners=learners,
             publish=self._publish,
             save=self._save,
+            save_age_s=self._saves.age_s,
             settle=self._saves.settle,
             roll_back=partial(
                 actions.roll_back,

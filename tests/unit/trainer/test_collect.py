@@ -161,6 +161,7 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         learners=None,  # type: ignore[arg-type]
         publish=unplanned,
         save=unplanned,
+        save_age_s=lambda: 0.0,
         settle=unplanned,
         roll_back=unplanned,
         wait_for_resume=unplanned,

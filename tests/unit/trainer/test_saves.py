@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -231,3 +232,12 @@ async def test_whoever_is_cancelled_while_waiting_does_not_end_the_save(tmp_path
     desk.learners.gate.set()
     await desk.saves.settle()
     assert desk.store.last_step == 1
+
+
+async def test_the_age_of_a_save_is_counted_from_its_begin(tmp_path: Path) -> None:
+    desk = Desk(tmp_path)
+    before = time.monotonic()
+    await desk.save(make_state(1))
+    assert 0 <= desk.saves.age_s() <= time.monotonic() - before
+    desk.learners.gate.set()
+    await desk.saves.settle()
