@@ -89,6 +89,9 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
     "cpu-in-millis": {"verifier": {"pod": {"resources": {"cpu": "250m"}}}},
     "claim": {"checkpoint": _pvc(claimName="claim")},
     "checkpoints-in-a-bucket": {"checkpoint": {"storage": {"uri": "s3://runs/team"}}},
+    "resume-at-a-step": {"checkpoint": {"resume": 40, "everySeconds": 600}},
+    "resume-at-step-zero": {"checkpoint": {"resume": 0}},
+    "resume-none": {"checkpoint": {"resume": "None"}},
     "size-and-class": {"checkpoint": _pvc(size="1Gi", storageClass="fast")},
     "export-to-a-claim": {"export": {"uri": "pvc://models/run/final", "dtype": "float32"}},
     "trackers": {
@@ -584,6 +587,11 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.checkpoint.storage.pvc.storageClass",
         {"checkpoint": _pvc(claimName="c", storageClass="fast")},
     ),
+    "resume-at-a-quoted-step": ("spec.checkpoint.resume", {"checkpoint": {"resume": "40"}}),
+    "resume-before-the-start": ("spec.checkpoint.resume", {"checkpoint": {"resume": -1}}),
+    "resume-somewhere": ("spec.checkpoint.resume", {"checkpoint": {"resume": "Newest"}}),
+    "resume-true": ("spec.checkpoint.resume", {"checkpoint": {"resume": True}}),
+    "a-save-every-second": ("spec.checkpoint.everySeconds", {"checkpoint": {"everySeconds": 1}}),
     "keep-one": ("spec.checkpoint.keep", {"checkpoint": {"keep": 1}}),
     "quantity": (
         "spec.trainer.pod.resources.memory",

@@ -30,8 +30,9 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     """
     # What may change while the job runs is no part of the spec's identity; nor is where it runs.
     rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
+    # `resume` too: a job made anew has to fit the checkpoints of the one before.
     checkpoint = spec.checkpoint.model_copy(
-        update={name: getattr(CheckpointSpec(), name) for name in LIVE_CHECKPOINT}
+        update={name: getattr(CheckpointSpec(), name) for name in (*LIVE_CHECKPOINT, "resume")}
     )
     algorithm = spec.algorithm.model_copy(update={"steps": AlgorithmSpec().steps})
     reset = spec.reference_reset.model_copy(update={"request_token": None})

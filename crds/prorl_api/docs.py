@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any
 
-from prorl_api.base import API_VERSION
+from prorl_api.base import API_VERSION, QUANTITY_PATTERN
 from prorl_api.crd import COLUMNS, build_schema
 from prorl_api.exit_codes import MEANING, default_action
 from prorl_api.presets import GOVERNED, PRESETS, value_of
@@ -68,7 +68,7 @@ def _type(node: Schema) -> str:
     if "properties" in node:
         return "object"
     if node.get("x-kubernetes-int-or-string"):
-        return "quantity"
+        return "quantity" if node["pattern"] == QUANTITY_PATTERN else "integer or enum"
     if "enum" in node:
         return "enum"
     if node.get("type") == "array":

@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated
 
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, WithJsonSchema
 
 from prorl_api.base import ApiModel, DnsLabel, Quantity, RequestToken, ShortText, Uri
 
@@ -15,6 +15,20 @@ class Resume(StrEnum):
     """Go on from the newest checkpoint that verifies; start fresh only where there is none."""
     NONE = "None"
     """Start fresh; refused when checkpoints exist, so that none is ever overwritten."""
+
+
+ResumeFrom = Annotated[
+    Resume | Annotated[int, Field(ge=0, le=1_000_000, strict=True)],
+    WithJsonSchema(
+        {
+            "x-kubernetes-int-or-string": True,
+            "minimum": 0,
+            "maximum": 1_000_000,
+            "maxLength": 6,
+            "pattern": "^(Latest|None)$",
+        }
+    ),
+]
 
 
 class PvcStorage(ApiModel):
@@ -69,7 +83,11 @@ class CheckpointSpec(ApiModel):
     keep_best: Annotated[int, Field(ge=0, le=100)] = 1
     """Checkpoints kept besides them for their held-out accuracy: the last ones that were the best
     when they were made. Every new best makes one, the initial model's included; 0 keeps none."""
-    resume: Resume = Resume.LATEST
+    resume: ResumeFrom = Resume.LATEST
+    """What a job does that finds checkpoints and has made none of them yet. Latest: it goes on from
+    the newest one that verifies, or starts where there is none. None: it starts afresh, and is
+    refused beside any. A number: it goes on from the checkpoint of that step, which must be there;
+    later ones are set aside, not deleted. Once it has a checkpoint of its own, that is Latest."""
     grace_period_seconds: Annotated[int, Field(ge=5, le=3600)] = 60
     """Time that a pod of coordinator or trainer gets to save between SIGTERM and SIGKILL."""
     request_token: RequestToken | None = None
@@ -77,5 +95,5 @@ class CheckpointSpec(ApiModel):
     (`prorl checkpoint NAME`)."""
 
 
-LIVE_CHECKPOINT = ("every_steps", "keep", "keep_best", "request_token")
+LIVE_CHECKPOINT = ("every_steps", "every_seconds", "keep", "keep_best", "request_token")
 """What may change while the run goes on."""

@@ -24,7 +24,8 @@ TERMINATION_BYTES = 8192
 REFUSED = 2
 """Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
 MAY_DIFFER = (
-    "network", "managedBy", "scheduling", *(path.removeprefix("spec.") for path in MUTABLE),
+    "network", "managedBy", "scheduling", "checkpoint.resume",
+    *(path.removeprefix("spec.") for path in MUTABLE),
 )  # fmt: skip
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 

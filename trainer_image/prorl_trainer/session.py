@@ -68,7 +68,7 @@ class Session:
         model_dir, tokenizer = await start.model(desk.context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(desk.context.job, prompts)
-        checkpoint = await asyncio.to_thread(desk.store.load, start.resume_of(desk.context))
+        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
         self.state = first if checkpoint is None else start.same_run(first, checkpoint, spec)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from prorl_api.job import ProRLJobSpec
-from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import JobDocument
 
 from prorl_trainer import ray_driver
@@ -124,13 +123,6 @@ def same_run(first: RunState, checkpoint: Checkpoint, spec: ProRLJobSpec) -> Run
             f"{spec.algorithm.steps}. Steps may only grow."
         )
     return theirs
-
-
-def resume_of(context: Context) -> Resume:
-    """What the spec says, for a job's first attempt: the later ones of a pod go on from what the
-    first has made, or `None` would let no job survive the loss of its coordinator."""
-    later = context.attempt is not None and context.attempt > 1
-    return Resume.LATEST if later else context.job.spec.checkpoint.resume
 
 
 def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Recorder:

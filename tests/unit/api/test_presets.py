@@ -109,6 +109,14 @@ def test_two_ways_to_say_the_same_recipe_have_one_hash_but_for_the_name() -> Non
     assert spec_hash(spec_of()) != spec_hash(spec_of(preset="grpo"))
 
 
+def test_from_where_a_job_goes_on_is_no_part_of_what_it_is() -> None:
+    def hash_of(**checkpoint: Any) -> str:
+        return spec_hash(parse_job(manifest(checkpoint=checkpoint)).spec)
+
+    assert hash_of(resume=40) == hash_of(resume="None") == hash_of()
+    assert hash_of(everySteps=7) != hash_of()
+
+
 def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
     class Later(ProRLJobSpec):
         added: int = 7

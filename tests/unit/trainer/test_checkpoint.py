@@ -197,12 +197,6 @@ def test_when_all_are_corrupt_a_fresh_start_is_refused(tmp_path):
             opened(tmp_path).load(Resume.LATEST)
 
 
-def test_resume_none_beside_checkpoints_is_refused(tmp_path):
-    commit(opened(tmp_path), 1)
-    with pytest.raises(CheckpointError, match=r"resume is None, but .* has 1 checkpoints"):
-        opened(tmp_path).load(Resume.NONE)
-
-
 def test_an_empty_store_starts_fresh(tmp_path):
     assert opened(tmp_path).load(Resume.LATEST) is None
 

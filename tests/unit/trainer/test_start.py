@@ -6,46 +6,29 @@ from typing import Any
 
 import pytest
 from prorl_api.job import ProRLJobSpec
-from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import JobDocument
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
 from prorl_trainer.errors import CheckpointError, ConfigError
-from prorl_trainer.start import data_cache, resume_of, same_run
+from prorl_trainer.start import data_cache, same_run
 
 TRAIN = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 
 
-def make_context(*, attempt: int | None, resume: Resume) -> Context:
+def make_context() -> Context:
     spec = ProRLJobSpec.model_validate(
         {
             "model": {"uri": "tiny://llama"},
             "data": {"train": [TRAIN]},
-            "checkpoint": {"resume": resume},
         }
     )
     return Context(
-        local=attempt is None, attempt=attempt, directory=Path(), host="", port=0, node_ip="",
+        local=False, attempt=1, directory=Path(), host="", port=0, node_ip="",
         job=JobDocument(name="j", namespace="n", uid="u", spec=spec, hash="h"),
         api_token="", ray_token="", verifier_token="", verifier_url=None, termination_file=Path(),
     )  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("attempt", "resume", "expected"),
-    [
-        (None, Resume.NONE, Resume.NONE),
-        (1, Resume.NONE, Resume.NONE),
-        (2, Resume.NONE, Resume.LATEST),
-        (1, Resume.LATEST, Resume.LATEST),
-    ],
-)
-def test_a_job_that_starts_afresh_resumes_when_its_coordinator_is_replaced(
-    attempt: int | None, resume: Resume, expected: Resume
-) -> None:
-    assert resume_of(make_context(attempt=attempt, resume=resume)) is expected
 
 
 async def test_a_verifier_that_has_failed_ends_the_preparation_of_data_and_model() -> None:
@@ -55,7 +38,7 @@ async def test_a_verifier_that_has_failed_ends_the_preparation_of_data_and_model
         return await found
 
     task, said = asyncio.create_task(verifier()), []
-    cache = data_cache(make_context(attempt=1, resume=Resume.NONE), said.append, task)
+    cache = data_cache(make_context(), said.append, task)
     cache.progress("Downloading")
     found.set_exception(ConfigError("Data set sums: no such verifier"))
     await asyncio.wait({task})

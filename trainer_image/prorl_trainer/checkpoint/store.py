@@ -10,7 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from prorl_api.spec_lifecycle import Resume
+from prorl_api.spec_lifecycle import Resume, ResumeFrom
 
 from prorl_trainer.checkpoint.documents import DOCUMENTS, documents, parse_state
 from prorl_trainer.checkpoint.fence import claimed_number, stale_steps
@@ -48,6 +48,8 @@ class CheckpointStore:
         self._medium = medium
         self.keep = keep
         self._attempt = 0
+        self._own: set[int] = set()
+        """Attempts of this job, by their numbers in the store."""
         self.last_step: int | None = None
         """Step of the checkpoint that was committed or loaded last."""
 
@@ -65,27 +67,35 @@ class CheckpointStore:
         """
         medium = self._medium
         medium.prepare()
-        self._attempt = claimed_number(medium.claims(), attempt, job_uid, medium.place)
+        claims = medium.claims()
+        self._attempt = claimed_number(claims, attempt, job_uid, medium.place)
+        self._own = {number for number, owner in claims.items() if owner == job_uid}
         medium.claim(self._attempt, job_uid)
         medium.sweep(None)
         return self._attempt if attempt is None else attempt
 
-    def load(self, resume: Resume) -> Checkpoint | None:
-        """The newest checkpoint that verifies; None where there never was one.
+    def load(self, resume: ResumeFrom) -> Checkpoint | None:
+        """What the job goes on from, by default the newest checkpoint that verifies; None where
+        there never was one. `resume` counts until one of the job's own attempts has made one.
 
         A broken one is set aside and the one before is used; so is one that a replaced attempt
-        committed after all. Raises CheckpointError when all are broken, when resume is None beside
-        existing ones, or when a newer version wrote it; StorageError when one cannot be read.
+        committed after all. Raises CheckpointError when all are broken, when `resume` does not fit
+        what is there, or when a newer version wrote it; StorageError when one cannot be read.
         """
         found = self._medium.steps()
+        attempts = self._attempts(found)
+        if self._own.intersection(attempt for _, attempt in attempts):
+            resume = Resume.LATEST
         if resume is Resume.NONE and found:
             raise CheckpointError(
                 f"checkpoint.resume is None, but {self._medium.place} has {len(found)} checkpoints "
                 f"(newest: step {found[-1]}). Use Latest, or another job name or claim."
             )
-        for step in stale_steps(self._attempts(found)):
+        for step in stale_steps(attempts):
             self._set_aside(step, "an attempt that had been replaced wrote it")
             found.remove(step)
+        if isinstance(resume, int):
+            return self._resume_at(resume, found)
         for step in reversed(found):
             try:
                 checkpoint = self._open(step)
@@ -100,6 +110,24 @@ class CheckpointStore:
                 "*.bad-*. Remove them to start from step 0."
             )
         return None
+
+    def _resume_at(self, step: int, found: list[int]) -> Checkpoint:
+        if step not in found:
+            raise CheckpointError(
+                f"checkpoint.resume is {step}, but {self._medium.place} has no checkpoint of that "
+                f"step; it has {', '.join(map(str, found)) or 'none'}."
+            )
+        return self._go_back(step, f"checkpoint.resume is {step}")
+
+    def _go_back(self, step: int, reason: str) -> Checkpoint:
+        """Opens it, then sets later ones aside, the newest first: a crash leaves no gap. Raises
+        CheckpointError, and leaves all as they are, when it is broken."""
+        checkpoint = self.open(step)
+        for later in reversed(self._medium.steps()):
+            if later > step:
+                self._set_aside(later, reason)
+        self.last_step = step
+        return checkpoint
 
     def _attempts(self, steps: list[int]) -> list[tuple[int, int]]:
         found = []
@@ -198,20 +226,14 @@ class CheckpointStore:
             log.warning("checkpoints in %s were not pruned: %s", self._medium.place, error)
 
     def roll_back(self, before: int) -> Checkpoint:
-        """The newest checkpoint from before this step; later ones are set aside, the newest first.
-        Raises CheckpointError, and leaves all as they are, when there is none or it is broken."""
-        steps = self._medium.steps()
-        found = healthy(steps, before)
+        """The newest checkpoint from before this step; later ones are set aside. Raises
+        CheckpointError, and leaves all as they are, when there is none or it is broken."""
+        found = healthy(self._medium.steps(), before)
         if not found:
             raise CheckpointError(
                 f"{self._medium.place} has no checkpoint from before step {before}."
             )
-        checkpoint = self.open(found[0])
-        for step in reversed(steps):
-            if step > found[0]:
-                self._set_aside(step, f"rolled back to step {found[0]}")
-        self.last_step = found[0]
-        return checkpoint
+        return self._go_back(found[0], f"rolled back to step {found[0]}")
 
     def _open(self, step: int) -> Checkpoint:
         medium = self._medium
