@@ -10,6 +10,7 @@ import torch
 from full_disk import full_disk
 from learner_builders import build_model_dir, make_batch, make_settings
 from learner_rank import Recording, make_learner
+from prorl_trainer.checkpoint.manifest import sha256
 from prorl_trainer.errors import (
     CheckpointError,
     ModelError,
@@ -256,7 +257,7 @@ def test_files_are_listed_with_size_and_digest(model_dir: Path, tmp_path: Path) 
     shards = make_learner(model_dir).save(str(tmp_path))
     assert shards.files.keys() == {p.name for p in tmp_path.iterdir()}
     assert all(size == (tmp_path / n).stat().st_size for n, (size, _) in shards.files.items())
-    assert all(len(digest) == 64 for _, digest in shards.files.values())
+    assert all(digest == sha256(tmp_path / n) for n, (_, digest) in shards.files.items())
 
 
 @pytest.mark.parametrize("tied", [True, False])

@@ -1,7 +1,9 @@
 """What is written is what was staged, whatever the learner does meanwhile."""
 
+import os
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,7 @@ import torch
 from learner_builders import build_model_dir, make_batch, make_settings
 from learner_rank import Recording
 from prorl_api.spec_roles import Precision
+from prorl_trainer.learn.shards import WRITER_NICE, _give_way
 from prorl_trainer.learn.staging import Staging
 from two_ranks import rank_settings
 
@@ -68,6 +71,18 @@ def test_training_goes_on_bit_for_bit_while_a_checkpoint_is_written(
     learner.update(make_batch(), make_settings())
     writer.join()
     assert learner.state_digest() == undisturbed
+
+
+def test_the_writer_gives_way_and_nobody_else_does() -> None:
+    def priority() -> int:
+        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+
+    before = priority()
+    with ThreadPoolExecutor(1, initializer=_give_way) as writer:
+        assert writer.submit(priority).result() == min(19, before + WRITER_NICE)
+        writer.submit(_give_way).result()
+        assert writer.submit(priority).result() == min(19, before + 2 * WRITER_NICE)
+    assert priority() == before
 
 
 def test_the_same_memory_is_used_again() -> None:

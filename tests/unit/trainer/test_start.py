@@ -58,7 +58,7 @@ def checkpoint_of(state: RunState) -> Checkpoint:
     return Checkpoint(name="step-7", shards="", manifest=manifest, state=state)
 
 
-SPEC = make_context(attempt=1, resume=Resume.LATEST).job.spec
+SPEC = make_context().job.spec
 
 
 def test_a_run_with_more_steps_behind_it_than_it_is_to_have_is_refused() -> None:

@@ -53,8 +53,7 @@ class GroupSettings:
 
 
 class LearnerActor:
-    """One rank in its own process. Ray makes a class of it, with one thread for calls of the group
-    WRITING and another one for all the rest."""
+    """One rank in its own process. Ray makes a class of it, with a thread for the group WRITING."""
 
     def __init__(self) -> None:
         self._learner: Learner | None = None
@@ -116,8 +115,8 @@ class RayLearnerGroup:
 
     async def write(self, place: str) -> ShardFiles:
         """See protocols.LearnerGroup."""
-        shards: list[ShardFiles] = await self._all("write", place, thread=WRITING)
-        return ShardFiles(files={k: v for s in shards for k, v in s.files.items()})
+        found: list[ShardFiles] = await self._all("write", place, thread=WRITING)
+        return ShardFiles(files={k: v for shards in found for k, v in shards.files.items()})
 
     async def load(self, place: str) -> None:
         """See protocols.LearnerGroup."""
@@ -170,8 +169,7 @@ class RayLearnerGroup:
 
     async def _all(self, method: str, *args: Any, thread: str | None = None) -> list[Any]:
         calls = [actor.call.options(concurrency_group=thread) for actor in self._actors]
-        refs = [call.remote(method, *args) for call in calls]
-        return list(await asyncio.gather(*(self._one(ref) for ref in refs)))
+        return list(await asyncio.gather(*(self._one(c.remote(method, *args)) for c in calls)))
 
     async def _one(self, ref: Any) -> Any:
         try:

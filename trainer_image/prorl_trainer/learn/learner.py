@@ -144,8 +144,7 @@ class Learner:
     def write(self, place: str) -> ShardFiles:
         """Writes what was staged; every file is durable then. It may run in another thread while
         anything else but stage is called. Raises StorageError."""
-        rank = self._settings.rank
-        return write_shards(self._staged, place, rank=rank, group=self._writers)
+        return write_shards(self._staged, place, self._writers)
 
     def load(self, place: str) -> None:
         """Loads what write wrote, from any number of ranks. Raises CheckpointError."""
