@@ -86,7 +86,15 @@ class Coordinator:
             "trainers": {"wanted": 1, "usable": 0},
             "engines": {"wanted": 1, "usable": 0},
             "specHash": "h",
+            "generation": 1,
         }
+
+    def hear(self, command: dict[str, Any]) -> None:
+        """A changed spec is in force at once; anything else is for the test to see."""
+        if command["kind"] == "Configure":
+            self.document["generation"] = command["live"]["generation"]
+        else:
+            self.commands.add(command["kind"])
 
 
 @contextmanager
@@ -102,7 +110,7 @@ def serving(coordinator: Coordinator) -> Iterator[int]:
 
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["Content-Length"]))
-            coordinator.commands.add(json.loads(text)["kind"])
+            coordinator.hear(json.loads(text))
             self.send_response(200)
             self.end_headers()
 
@@ -381,6 +389,7 @@ def test_request_tokens_are_sent_until_done_and_never_again(
         with running_operator(kubeconfig, *flags):
             start_all(space, ip=COORDINATOR_IP)
             until("Running", lambda: space.status().get("phase") == "Running")
+            assert space.status()["appliedGeneration"] == 1
             asked = {"checkpoint": {"requestToken": "a"}, "referenceReset": {"requestToken": "b"}}
             space.api.merge(path, {"spec": asked})
             both = {"Checkpoint", "ResetReference"}
@@ -391,6 +400,7 @@ def test_request_tokens_are_sent_until_done_and_never_again(
             until("the echo", lambda: "observedToken" in space.status().get("checkpoint", {}))
             assert space.status()["checkpoint"]["observedToken"] == "a"
             assert space.status()["reference"]["observedToken"] == "b"
+            until("the changed spec is in force", lambda: space.status()["appliedGeneration"] == 2)
             until("Events", lambda: {"CheckpointSaved", "ReferenceReset"} <= space.event_reasons())
         coordinator.commands.clear()
         coordinator.document["commands"] = []
