@@ -1,6 +1,8 @@
 """What cannot work says so where the user looks: admission, condition, Event."""
 
+import copy
 import time
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -31,28 +33,26 @@ def test_an_image_that_does_not_exist_is_named_in_condition_and_event(
     assert "prorl.test/no-such-image:1" in notes["ImagePullFailed"]
 
 
-@pytest.mark.parametrize(
-    ("part", "value", "reason", "words"),
-    [
-        ("data", "file:///no/such.jsonl", "Data", "/no/such.jsonl"),
-        ("model", "file:///no/such/model", "Model", "/no/such/model"),
-    ],
-    ids=["dataset", "model"],
-)
 def test_a_missing_dataset_or_model_fails_the_job_with_its_path(
-    job: Job, quickstart: Manifest, part: str, value: str, reason: str, words: str
+    job: Job, quickstart: Manifest
 ) -> None:
-    if part == "data":
-        quickstart["spec"]["data"]["train"][0] |= {"uri": value, "domain": "math"}
-    else:
-        quickstart["spec"]["model"] = {"uri": value}
-    job.apply(quickstart)
+    no_data, no_model = copy.deepcopy(quickstart), copy.deepcopy(quickstart)
+    no_data["spec"]["data"]["train"][0] |= {"uri": "file:///no/such.jsonl", "domain": "math"}
+    no_model["spec"]["model"] = {"uri": "file:///no/such/model"}
+    other = replace(job, name="r")
+    job.apply(no_data)
+    other.apply(no_model)
+    check_failed(job, "Data", "/no/such.jsonl")
+    check_failed(other, "Model", "/no/such/model")
+
+
+def check_failed(job: Job, reason: str, words: str) -> None:
     assert job.until_ended(150) == "Failed", job.describe()
     failed = job.condition("Failed")
     assert failed["reason"] == reason
     assert words in failed["message"]
     assert words in dict(job.events())["Failed"]
-    assert until_one_is_left(job) == "q-coordinator-0-1", "its log is kept"
+    assert until_one_is_left(job) == f"{job.name}-coordinator-0-1", "its log is kept"
 
 
 def until_one_is_left(job: Job) -> str:

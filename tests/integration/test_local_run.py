@@ -20,6 +20,7 @@ from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.manifest import read_manifest
 from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.journal.record import Key
 from prorl_trainer.losses import MAX_LOSSES
 
 
@@ -50,47 +51,19 @@ def test_a_run_leaves_metrics_events_a_plot_and_checkpoints(whole: LocalRun) -> 
     assert len(digests) == 3, "the weights must change"
 
 
-def test_a_run_that_was_stopped_then_killed_counts_every_step_once_and_ends_with_the_same_weights(
-    whole: LocalRun, cache: Path, tmp_path: Path
-) -> None:
-    run = LocalRun(directory=tmp_path / "run", cache=cache).start()
-    run.until_step(3)
-    assert run.process is not None
-    run.process.send_signal(signal.SIGINT)
-    code, output = run.ended()
-    assert code == ExitCode.STOPPED
-    stopped_at = run.records("step")[-1]["step"]
-    assert f"Stopped, saved at step {stopped_at}. Run again to resume." in output
-    assert "SIGTERM received" not in run.log(), "Ray's handler would end it after three seconds"
-
-    run.start().until_step(stopped_at + 3)
-    run.coordinator().kill()
-    code, output = run.ended()
-    assert code == ExitCode.INTERNAL
-    assert "The coordinator was killed by signal 9" in output
-
-    code, output = run.start().ended()
-    assert code == 0, output + run.log()
-    assert learned(run) == learned(whole)
-    assert weights(run) == weights(whole)
-    assert [r["step"] for r in run.records("start")][:2] == [0, stopped_at]
-
-
-def test_a_run_that_is_killed_amid_a_step_goes_on_with_the_groups_that_were_finished(
+def test_a_run_that_is_stopped_then_killed_amid_a_step_ends_with_the_same_weights(
     whole: LocalRun, cache: Path, tmp_path: Path
 ) -> None:
     manifest = MANIFEST.replace("WARM", "150").replace("everySteps: 2, keep: 3", "everySteps: 99")
     run = LocalRun(directory=tmp_path / "run", cache=cache, manifest=manifest).start()
-    journal = run.directory / "journal"
-    run.until((journal / "step-00000003.00000001").exists)
-    run.coordinator().kill()
-    assert run.ended()[0] == ExitCode.INTERNAL
-    finished = keys_in(journal)
-    assert len(finished) > 3 * 8, "all of three steps, some of the fourth"
+    run.until_step(3)
+    stopped_at = stop(run)
+    assert [r["step"] for r in run.start().records("start")] == [0]
+    finished = kill_amid_a_step(run, stopped_at + 2)
 
-    run.start().until((journal / "step-00000004.00000002").exists)
+    run.start().until(step_file(run, stopped_at + 3, attempt=3).exists)
     run.coordinator().suspend()
-    keys = keys_in(journal)
+    keys = keys_in(run.directory / "journal")
     run.coordinator().resume()
     assert keys[: len(finished)] == finished
     assert len(keys) == len(set(keys)), "a finished group was drawn again"
@@ -100,7 +73,37 @@ def test_a_run_that_is_killed_amid_a_step_goes_on_with_the_groups_that_were_fini
     assert " replayed=" in run.log()
     assert learned(run) == learned(whole)
     assert weights(run) == weights(whole)
-    assert keys_in(journal) == [], "the last checkpoint has all"
+    assert [r["step"] for r in run.records("start")] == [0, stopped_at, stopped_at]
+    assert keys_in(run.directory / "journal") == [], "the last checkpoint has all"
+
+
+def stop(run: LocalRun) -> int:
+    """Asks for it as Ctrl-C does. Returns the step at which it stopped."""
+    assert run.process is not None
+    run.process.send_signal(signal.SIGINT)
+    code, output = run.ended()
+    assert code == ExitCode.STOPPED
+    step = int(run.records("step")[-1]["step"])
+    assert f"Stopped, saved at step {step}. Run again to resume." in output
+    assert "SIGTERM received" not in run.log(), "Ray's handler would end it after three seconds"
+    return step
+
+
+def step_file(run: LocalRun, step: int, *, attempt: int) -> Path:
+    """Where an attempt writes the groups of the step after this one."""
+    return run.directory / "journal" / f"step-{step:08d}.{attempt:08d}"
+
+
+def kill_amid_a_step(run: LocalRun, step: int) -> list[Key]:
+    """In the one after `step`. Returns what was finished."""
+    run.until(step_file(run, step, attempt=2).exists)
+    run.coordinator().kill()
+    code, output = run.ended()
+    assert code == ExitCode.INTERNAL
+    assert "The coordinator was killed by signal 9" in output
+    finished = keys_in(run.directory / "journal")
+    assert len(finished) > 2 * 8, "all of two steps, some of the third"
+    return finished
 
 
 def test_lost_actors_cost_no_step_and_change_no_weight(

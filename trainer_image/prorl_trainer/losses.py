@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-MAX_LOSSES = 5
+MAX_LOSSES = 3
 
 
 @dataclass(kw_only=True, slots=True)
