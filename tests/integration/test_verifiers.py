@@ -24,11 +24,12 @@ pytestmark = pytest.mark.timeout(300)
 
 
 def make_completion(number: int) -> Completion:
-    """Every third one is right."""
+    """Every third one is right and takes milliseconds to judge, so that the burst lasts a while."""
+    right = rf"\frac{{{2 * number + 2}}}{{{number + 1}}}"
     return Completion(
         request_id=f"r-{number}", token_ids=(1,), mask=(True,), logprobs=(-1.0,),
         finish_reason=FinishReason.STOP, weight_versions=("1",),
-        text=rf"So it is \boxed{{{2 if number % 3 == 0 else number}}}" + " " * number,
+        text=rf"So it is \boxed{{{number if number % 3 else right}}}" + " " * number,
     )  # fmt: skip
 
 

@@ -9,9 +9,10 @@ from importlib.resources.abc import Traversable
 from prorl_verifier.plugins import installed
 
 LIBRARIES = (
-    "antlr4-python3-runtime", "latex2sympy2-extended", "math-verify", "reasoning-gym", "sympy",
+    "antlr4-python3-runtime", "latex2sympy2-extended", "math-verify", "msgspec", "reasoning-gym",
+    "sympy",
 )  # fmt: skip
-"""They parse and compare answers."""
+"""They read, parse and compare answers."""
 
 
 def dataset_hash() -> str:
