@@ -44,7 +44,7 @@ def test_a_runbook_says_what_it_means_and_what_to_do(alert: Alert) -> None:
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_commands_and_fields_of_a_runbook_exist(alert: Alert) -> None:
     text = (PAGES / f"{alert.name}.md").read_text()
-    assert set(re.findall(r"`prorl ([a-z]+)", text)) <= set(cli.commands)
+    assert set(re.findall(r"`prorl ([a-z-]+)", text)) <= set(cli.commands)
     for path in re.findall(rf"`(?:spec\.)?((?:{BLOCKS})\.[A-Za-z.]+)`", text):
         node = SPEC
         for word in path.split("."):

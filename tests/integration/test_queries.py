@@ -52,6 +52,7 @@ class Watched:
         self.coordinator.step(values)
         for name in COUNTERS:
             self.coordinator.count(name)
+        self.coordinator.count_reset("Interval")
 
     def _judge(self) -> None:
         for outcome in (PASS, INFRA_ERROR):

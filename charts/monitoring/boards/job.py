@@ -139,7 +139,7 @@ SAFETY = Section(
         ),
         Chart(
             title="Resets of the reference",
-            queries=(rate("prorl_reference_resets_total", "{{reason}}", "reason"),),
+            queries=(count("prorl_reference_resets_total", "{{reason}}", "reason"),),
         ),
         Chart(
             title="Journal: finished groups",
