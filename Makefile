@@ -9,6 +9,7 @@ UV := $(CACHE)/tools/bin/uv
 PYTHON ?= $(firstword $(wildcard /usr/bin/python3.11) $(shell command -v python3))
 BIN := .venv/bin
 MONITORING := env -u PYTHONPATH PYTHONPATH=charts $(BIN)/python -m monitoring
+CHARTDOCS := env -u PYTHONPATH PYTHONPATH=charts $(BIN)/python -m chartdocs
 STAMP := .venv/.prorl-synced
 TIMES := $(CACHE)/test-times.txt
 LAYERS := lint unit contract integration e2e
@@ -54,10 +55,12 @@ lint: env ## ruff, mypy, import directions, generated files
 	$(say) "generated files"
 	@$(BIN)/python -m prorl_api.generate --check
 	@$(MONITORING) --check
+	@$(CHARTDOCS) --check
 
-generate: env ## write the CRD, its chart copy, docs/api.md, docs/metrics.md and the dashboards
+generate: env ## write the CRD, its chart copy, docs/api.md, docs/metrics.md, the dashboards and the chart's README
 	@$(BIN)/python -m prorl_api.generate
 	@$(MONITORING)
+	@$(CHARTDOCS)
 
 unit: env ## pure functions, under a minute
 	@$(BIN)/pytest -n auto tests/unit

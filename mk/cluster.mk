@@ -2,10 +2,11 @@ CLUSTER := env -u PYTHONPATH PYTHONPATH=tests PRORL_CACHE=$(CACHE) $(BIN)/python
 
 .PHONY: cluster-deps images cluster-up cluster-down cluster-status demo-cluster
 
-cluster-deps: ## install Debian packages, build the Kubernetes commands and Prometheus (cached)
+cluster-deps: env ## install Debian packages, build the Kubernetes commands and Prometheus, take schemas (cached)
 	@tests/cluster/packages.sh
 	@PRORL_CACHE=$(CACHE) tests/cluster/build.sh
 	@PRORL_CACHE=$(CACHE) tests/prometheus/build.sh
+	@$(CLUSTER).schemas
 
 images: env cluster-deps ## build the images of the local cluster (cached)
 	@$(CLUSTER).images

@@ -1,5 +1,7 @@
 """The CustomResourceDefinition, made from the models: structural schema, CEL, columns."""
 
+import hashlib
+import json
 from typing import Any
 
 from prorl_api.base import GROUP, KIND, VERSION
@@ -18,6 +20,8 @@ Schema = dict[str, Any]
 
 PLURAL = "prorljobs"
 CRD_NAME = f"{PLURAL}.{GROUP}"
+SCHEMA_ANNOTATION = f"{GROUP}/schema"
+"""Tells definitions of different versions apart."""
 
 COLUMNS = (
     ("PHASE", "string", ".status.phase", 0),
@@ -37,10 +41,12 @@ COLUMNS = (
 
 def build_crd() -> Schema:
     """The whole manifest."""
+    version = _version()
+    mark = hashlib.sha256(json.dumps(version, sort_keys=True).encode()).hexdigest()[:12]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": CRD_NAME},
+        "metadata": {"name": CRD_NAME, "annotations": {SCHEMA_ANNOTATION: mark}},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
@@ -52,7 +58,7 @@ def build_crd() -> Schema:
                 "shortNames": ["prl"],
                 "categories": ["all", "training"],
             },
-            "versions": [_version()],
+            "versions": [version],
         },
     }
 

@@ -69,7 +69,7 @@ class OperatorProcess:
                 namespace=self.settings.leader_election_namespace,
                 identity=self.settings.identity,
             )
-            await lease.acquire()
+            await lease.acquire(self._stand_by)
         self._set_leader(True)
         try:
             await self._work(lease)
@@ -78,8 +78,11 @@ class OperatorProcess:
         if lease is not None:
             await lease.release()
 
+    def _stand_by(self) -> None:
+        self.health.standing_by = True
+
     def _set_leader(self, held: bool) -> None:
-        self.health.leading = held
+        self.health.leading, self.health.standing_by = held, False
         self.metrics.leader.set(int(held))
 
     async def _work(self, lease: LeaderLease | None) -> None:

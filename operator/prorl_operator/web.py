@@ -12,13 +12,15 @@ class Health:
     """What readiness depends on."""
 
     leading: bool = False
+    standing_by: bool = False
+    """Another instance leads: there is nothing to do but to wait, and that works."""
     filled: bool = False
 
     @property
     def missing(self) -> str:
         """What is not there yet, or nothing."""
         if not self.leading:
-            return "the Lease is held by another instance"
+            return "" if self.standing_by else "the Lease is not taken yet"
         return "" if self.filled else "the watched objects are not listed yet"
 
 

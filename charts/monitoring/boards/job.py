@@ -132,6 +132,10 @@ SAFETY = Section(
             ),
             unit="s",
         ),
+        lines(
+            "What a checkpoint costs", "prorl_checkpoint_blocked_seconds|training waits",
+            "prorl_checkpoint_write_seconds|written beside it", unit="s",
+        ),
         lines("Size of a checkpoint", "prorl_checkpoint_bytes", unit="bytes"),
         lines(
             "As the operator knows them", "prorl_operator_job_checkpoint_step|checkpoint step",

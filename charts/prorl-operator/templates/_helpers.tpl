@@ -18,6 +18,43 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.tokenKeySecret | default (printf "%s-token-key" (include "prorl.name" .)) }}
 {{- end }}
 
+{{- define "prorl.image" -}}
+{{- with .Values.image -}}
+{{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
+{{- end }}
+{{- end }}
+
+{{/* Pod Security `restricted`. */}}
+{{- define "prorl.podSecurity" -}}
+runAsNonRoot: true
+runAsUser: 65532
+runAsGroup: 65532
+fsGroup: 65532
+seccompProfile: {type: RuntimeDefault}
+{{- end }}
+
+{{- define "prorl.containerSecurity" -}}
+allowPrivilegeEscalation: false
+readOnlyRootFilesystem: true
+runAsNonRoot: true
+capabilities: {drop: [ALL]}
+{{- end }}
+
+{{/* What people may do with jobs. Takes the name of the role. */}}
+{{- define "prorl.userRules" -}}
+- apiGroups: [prorl.dev]
+  resources: [prorljobs]
+  verbs: [get, list, watch{{ if eq . "editor" }}, create, update, patch, delete, deletecollection{{ end }}]
+- apiGroups: [prorl.dev]
+  resources: [prorljobs/status]
+  verbs: [get]
+{{- if eq . "editor" }}
+- apiGroups: [prorl.dev]
+  resources: [prorljobs/scale]
+  verbs: [get, update, patch]
+{{- end }}
+{{- end }}
+
 {{/* What the operator may do with jobs and their objects. Secrets can be written, not read. */}}
 {{- define "prorl.rules" -}}
 - apiGroups: [prorl.dev]

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 from prorl_operator.errors import ApiError, LeadershipLost
@@ -28,9 +29,11 @@ class LeaderLease:
         self._seen: tuple[str, float] = ("", 0.0)
         """Resource version of somebody's Lease, and when it was first seen."""
 
-    async def acquire(self) -> None:
-        """Returns once the Lease is held."""
+    async def acquire(self, stands_by: Callable[[], None]) -> None:
+        """Returns once the Lease is held. `stands_by` is called while somebody else holds it."""
         while not await self._try_to_take():
+            if self._is_somebody_elses():
+                stands_by()
             await asyncio.sleep(RENEW_S / 2)
         log.info("lease taken namespace=%s identity=%s", self._namespace, self._identity)
 

@@ -1,0 +1,211 @@
+"""The chart under eight sets of values: what every Kubernetes from 1.30 to 1.37, and a real API
+server, say to what helm makes of it. charts/prorl-operator/ci has the sets."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import yaml
+from cluster import schemas
+from cluster.control_plane import ControlPlane, binaries
+from cluster.fixtures import need_commands
+from cluster.product import CHART, SYSTEM
+
+SETS = sorted((CHART / "ci").glob("*.yaml"))
+MONITORING = "monitoring.coreos.com/v1"
+Manifest = dict[str, Any]
+
+
+def _helm(*arguments: str, kubeconfig: str = "/dev/null") -> "subprocess.CompletedProcess[str]":
+    need_commands()
+    command = [str(binaries() / "helm"), *arguments, "--namespace", SYSTEM]
+    command += ["--kubeconfig", kubeconfig]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def _render(*flags: str) -> list[Manifest]:
+    api = ("--kube-version=1.34.0", f"--api-versions={MONITORING}")
+    done = _helm("template", "prorl", str(CHART), *api, *flags)
+    assert done.returncode == 0, done.stderr
+    return [one for one in yaml.safe_load_all(done.stdout) if one]
+
+
+@pytest.fixture(scope="module")
+def rendered() -> dict[str, list[Manifest]]:
+    return {path.stem: _render("-f", str(path)) for path in SETS}
+
+
+def _of(manifests: list[Manifest], kind: str) -> list[Manifest]:
+    return [one for one in manifests if one["kind"] == kind]
+
+
+def test_there_are_eight_sets() -> None:
+    assert len(SETS) == 8
+
+
+@pytest.mark.parametrize("version", schemas.VERSIONS)
+def test_every_object_fits_the_schema_of_the_version(
+    rendered: dict[str, list[Manifest]], version: str
+) -> None:
+    if lacking := schemas.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    different = {repr(one): one for made in rendered.values() for one in made}
+    ours = [one for one in different.values() if one["apiVersion"] != MONITORING]
+    wrong = {one["metadata"]["name"]: schemas.faults(one, version) for one in ours}
+    assert {name: found for name, found in wrong.items() if found} == {}
+
+
+def test_the_check_itself_sees_an_unknown_field(rendered: dict[str, list[Manifest]]) -> None:
+    if lacking := schemas.missing():
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(lacking)
+    (deployment,) = _of(rendered["defaults"], "Deployment")
+    broken = deployment | {"spec": deployment["spec"] | {"replica": 1, "replicas": "one"}}
+    assert len(schemas.faults(broken, "1.30.0")) == 2
+
+
+class Kubectl:
+    """kubectl as an administrator of a control plane."""
+
+    def __init__(self, plane: ControlPlane) -> None:
+        self.kubeconfig = str(plane.kubeconfig)
+        self._command = [str(plane.kubectl), "--kubeconfig", self.kubeconfig]
+
+    def __call__(self, *arguments: str, text: str | None = None) -> str:
+        command = [*self._command, *arguments]
+        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
+    """With the namespaces of the sets, which warn of pods that are not restricted."""
+    kubectl = Kubectl(control_plane)
+    for name in (SYSTEM, "team-a", "team-b"):
+        kubectl("create", "namespace", name)
+        level = ("enforce", "warn")
+        labels = [f"pod-security.kubernetes.io/{one}=restricted" for one in level]
+        kubectl("label", "namespace", name, *labels)
+    kubectl("wait", "-n", SYSTEM, "--for=create", "serviceaccount/default", "--timeout=30s")
+    yield kubectl
+    kubectl("delete", "namespace", SYSTEM, "team-a", "team-b", "--wait=false")
+
+
+@pytest.mark.parametrize("name", [path.stem for path in SETS])
+def test_a_real_server_takes_every_object_and_pod_security_has_no_objection(
+    kubectl: Kubectl, rendered: dict[str, list[Manifest]], name: str
+) -> None:
+    known = [one for one in rendered[name] if one["apiVersion"] != MONITORING]
+    kubectl(
+        "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict",
+        "--warnings-as-errors", "-f", "-", text=yaml.safe_dump_all(known),
+    )  # fmt: skip
+
+
+def _dry(kubectl: Kubectl, *settings: str) -> "subprocess.CompletedProcess[str]":
+    """An install in which everything is done but the making of objects."""
+    flags = [f"--set={one}" for one in settings]
+    return _helm(
+        "install", "prorl", str(CHART), "--dry-run=server", *flags, kubeconfig=kubectl.kubeconfig
+    )
+
+
+def test_a_definition_of_somebody_else_is_not_taken_over(kubectl: Kubectl) -> None:
+    done = _dry(kubectl)
+    assert done.returncode != 0
+    assert "has the definition of ProRLJobs already, from `kubectl apply`" in done.stderr
+    assert _dry(kubectl, "crds.enabled=false").returncode == 0
+
+
+def test_a_definition_of_another_version_is_told_before_anything_is_made(kubectl: Kubectl) -> None:
+    crd = ("crd", "prorljobs.prorl.dev")
+    path = "jsonpath={.metadata.annotations.prorl\\.dev/schema}"
+    mark = kubectl("get", *crd, "-o", path)
+    kubectl("annotate", "--overwrite", *crd, "prorl.dev/schema=of-yesterday")
+    try:
+        done = _dry(kubectl, "crds.enabled=false")
+    finally:
+        kubectl("annotate", "--overwrite", *crd, f"prorl.dev/schema={mark}")
+    assert done.returncode != 0
+    assert f"is of-yesterday, this chart needs {mark}" in done.stderr
+
+
+def test_a_token_key_that_is_not_there_is_told(kubectl: Kubectl) -> None:
+    done = _dry(kubectl, "crds.enabled=false", "tokenKeySecret=nowhere")
+    assert f"namespace {SYSTEM} has no such Secret" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("setting", "where"),
+    [
+        ("image.name=x", "/image"),
+        ("image.digest=latest", "/image/digest"),
+        ("replicas=two", "/replicas"),
+        ("resources.limit.cpu=1", "/resources"),
+        ("tolerations[0].keys=a", "/tolerations/0"),
+        ("affinity.podAffinity.required=a", "/affinity/podAffinity"),
+        ("extraEnv[0].value=a", "/extraEnv/0"),
+        ("networkPolicy.apiServerPorts={https}", "/networkPolicy/apiServerPorts/0"),
+        ("crd.enabled=true", "''"),
+    ],
+)
+def test_a_value_that_is_unknown_or_malformed_is_named(setting: str, where: str) -> None:
+    done = _helm("template", "prorl", str(CHART), f"--set={setting}")
+    assert done.returncode != 0
+    assert f"at '{where.strip(chr(39))}'" in done.stderr
+
+
+def test_namespaces_mean_roles_only(rendered: dict[str, list[Manifest]]) -> None:
+    for name in ("namespaced", "team"):
+        kinds = {one["kind"] for one in rendered[name]}
+        assert not kinds & {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
+    spaces = {one["metadata"]["namespace"] for one in _of(rendered["namespaced"], "Role")}
+    assert spaces == {SYSTEM, "team-a", "team-b"}
+
+
+def test_roles_of_users_add_to_those_of_the_cluster(rendered: dict[str, list[Manifest]]) -> None:
+    roles = {one["metadata"]["name"]: one for one in _of(rendered["defaults"], "ClusterRole")}
+    viewer, editor = (roles[f"prorl-prorl-operator-{role}"] for role in ("viewer", "editor"))
+    aggregate = "rbac.authorization.k8s.io/aggregate-to-"
+    assert viewer["metadata"]["labels"][aggregate + "view"] == "true"
+    assert {aggregate + "edit", aggregate + "admin"} <= editor["metadata"]["labels"].keys()
+    assert {verb for rule in viewer["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    assert "prorljobs/status" not in {
+        one for rule in editor["rules"] if set(rule["verbs"]) - {"get"} for one in rule["resources"]
+    }
+
+
+def test_a_digest_pins_the_image_and_a_budget_guards_replicas(
+    rendered: dict[str, list[Manifest]],
+) -> None:
+    (deployment,) = _of(rendered["replicas"], "Deployment")
+    image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
+    assert image.startswith("registry.example/prorl/operator@sha256:")
+    (budget,) = _of(rendered["replicas"], "PodDisruptionBudget")
+    assert budget["spec"]["maxUnavailable"] == 1
+    assert budget["spec"]["selector"] == deployment["spec"]["selector"]
+    assert not _of(rendered["defaults"], "PodDisruptionBudget")
+
+
+def test_the_operator_is_closed_but_for_its_metrics(rendered: dict[str, list[Manifest]]) -> None:
+    (policy,) = _of(rendered["defaults"], "NetworkPolicy")
+    (deployment,) = _of(rendered["defaults"], "Deployment")
+    assert policy["spec"]["podSelector"] == deployment["spec"]["selector"]
+    assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
+    assert policy["spec"]["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
+    ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
+    assert ports == {53, 443, 6443, 8443, 8080}
+    (test_pod,) = _of(rendered["defaults"], "Pod")
+    wanted = policy["spec"]["podSelector"]["matchLabels"].items()
+    assert not wanted <= test_pod["metadata"]["labels"].items(), "the test pod may ask"
+
+
+def test_no_role_has_a_wildcard_or_reads_secrets(rendered: dict[str, list[Manifest]]) -> None:
+    for made in rendered.values():
+        for role in _of(made, "ClusterRole") + _of(made, "Role"):
+            for rule in role["rules"]:
+                assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
+                reads = {"get", "list", "watch"} & set(rule["verbs"])
+                assert "secrets" not in rule["resources"] or not reads
