@@ -10,9 +10,9 @@ from controller_builders import (
     TRAINER,
     UID,
     VERIFIER,
-    make_full_job,
     make_job,
 )
+from full_job import make_full_job
 from prorl_api.job import ProRLJob
 from prorl_api.spec_roles import Role
 from prorl_operator.build.ledger import ANNOTATION, Ledger

@@ -11,9 +11,9 @@ from controller_builders import (
     TRAINER,
     UID,
     VERIFIER,
-    make_full_job,
     make_job,
 )
+from full_job import make_full_job
 from prorl_api.job import ProRLJob
 from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
