@@ -165,6 +165,7 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         settle=unplanned,
         roll_back=unplanned,
         wait_for_resume=unplanned,
+        live_spec=lambda: SPEC,
         reset_requests=list,
         shards_of=unplanned,
         at_safe_point=unplanned,
