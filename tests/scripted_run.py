@@ -228,7 +228,10 @@ class Run:
 
     async def train(self, state: RunState | None = None) -> RunState:
         first = RunState(job_uid="u", job_name="j", spec_hash="h")
-        return await train(self.parts(), state or first)
+        try:
+            return await train(self.parts(), state or first)
+        finally:
+            await self.saves.end()
 
     def records(self, kind: str) -> list[dict[str, Any]]:
         lines = (self.directory / "metrics.jsonl").read_text().splitlines()

@@ -12,6 +12,7 @@ from prorl_api.job import parse_job
 from prorl_api.live import live_of
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.wire import Stage
+from prorl_trainer.actions import StopRequested
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import TrainingError
 from scripted_run import HIGH, Run
@@ -31,6 +32,7 @@ async def test_a_reset_that_is_asked_for_is_made_once_and_done_when_it_is_durabl
     async def save_and_look(state: RunState) -> None:
         told.append((ask(run, "a"), run.status.document().reference.version))
         await save(state)
+        await run.saves.settle()
         told.append((ask(run, "a"), run.status.document().reference.version))
 
     run.save = save_and_look  # type: ignore[method-assign]
@@ -133,14 +135,13 @@ async def test_a_checkpoint_that_is_asked_for_in_a_pause_is_there_already(tmp_pa
     ask(run, "reset")
     ask(run, "save", CommandKind.CHECKPOINT)
     while run.control.save_requested:
-        run.control.saved(1)
         await asyncio.sleep(0)
     assert run.learners.references == [], "a paused run holds it"
     ask(run, "on", CommandKind.RESUME)
     while ask(run, "reset") is CommandState.ACCEPTED:
         await asyncio.sleep(0)
     run.control.stop()
-    with pytest.raises(TrainingError, match="stopped"):
+    with pytest.raises(StopRequested):
         await training
     assert run.learners.references == [([HIGH, HIGH], False)]
 

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from prorl_api.commands import Command, CommandKind, CommandState
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_lifecycle import Resume
 from prorl_api.spec_roles import Role
-from prorl_api.wire import Command, CommandKind, CommandState, Notice
+from prorl_api.wire import Notice
 from prorl_trainer import actions
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import GuardState, RunState
