@@ -138,6 +138,10 @@ SAFETY = Section(
         ),
         lines("Size of a checkpoint", "prorl_checkpoint_bytes", unit="bytes"),
         lines(
+            "Seconds of a checkpoint", "prorl_checkpoint_blocked_seconds|the loop waited",
+            "prorl_checkpoint_write_seconds|then written", unit="s",
+        ),
+        lines(
             "As the operator knows them", "prorl_operator_job_checkpoint_step|checkpoint step",
             "prorl_operator_job_reference_version|reference version",
         ),
