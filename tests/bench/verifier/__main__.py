@@ -170,9 +170,10 @@ def main() -> None:
             "distinct": problems.distinct(make(), size),
             "groups": problems.groups(make(), size // problems.GROUP),
         }
-        repeats = [measure(domain, samples, arguments.batch) for _ in range(arguments.repeats)]
-        for rows in repeats:
-            for mode, row in rows.items():
+        repeats = []
+        for _ in range(arguments.repeats):
+            repeats.append(measure(domain, samples, arguments.batch))
+            for mode, row in repeats[-1].items():
                 measuring.report("verifier", {"domain": domain, "mode": mode, **row})
         table.append([domain, *show(repeats)])
     measuring.table(("domain", *(name for name, *_ in COLUMNS)), table)

@@ -24,7 +24,7 @@ from prorl_verifier.pool import WorkerPool
 from prorl_verifier.pools import code_crew
 from prorl_verifier.sandbox import detect
 from prorl_verifier.sandbox.budget import Budget
-from prorl_verifier.sandbox.session import Sandbox, TimeIsUp
+from prorl_verifier.sandbox.session import ProgramEnded, Sandbox, TimeIsUp
 from prorl_verifier.wire import PASS, Item
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -120,7 +120,7 @@ def dead_at(source: str) -> float:
         budget = Budget(LIMIT_S)
         program = sandbox.start(budget)
         program.ask({"source": source, "function": None})
-        with contextlib.suppress(TimeIsUp):
+        with contextlib.suppress(TimeIsUp, ProgramEnded):  # by the budget, or the kernel's net
             program.ask({"run": True})
         program.end()
     return budget.used_s / LIMIT_S
@@ -164,9 +164,10 @@ def main() -> None:
     step = arguments.problems // (arguments.sample or arguments.problems)
     problems = [make_problem(n * step + n % step, arguments.tests)
                 for n in range(arguments.problems // step)]  # fmt: skip
-    machine, repeats = measuring.machine(), [measure(problems) for _ in range(arguments.repeats)]
-    for rows in repeats:
-        for mode, row in rows.items():
+    machine, repeats = measuring.machine(), []
+    for _ in range(arguments.repeats):
+        repeats.append(measure(problems))
+        for mode, row in repeats[-1].items():
             measuring.report("code verdicts", {"mode": mode, **row})
     cells = []
     for _, mode, key, base in COLUMNS:
