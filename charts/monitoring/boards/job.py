@@ -132,10 +132,6 @@ SAFETY = Section(
             ),
             unit="s",
         ),
-        lines(
-            "What a checkpoint costs", "prorl_checkpoint_blocked_seconds|training waits",
-            "prorl_checkpoint_write_seconds|written beside it", unit="s",
-        ),
         lines("Size of a checkpoint", "prorl_checkpoint_bytes", unit="bytes"),
         lines(
             "Seconds of a checkpoint", "prorl_checkpoint_blocked_seconds|the loop waited",
