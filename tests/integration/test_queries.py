@@ -72,11 +72,13 @@ class Watched:
             checkpoint=checkpoint,
             conditions=[make_condition(kind) for kind in ConditionType],
             restarts=self.steps,
+            disruptions=self.steps,
         )
         self.operator.show_job((SPACE, JOB), status)
         for phase in Phase:
             failed = status.model_copy(update={"phase": phase})
             self.operator.show_job((SPACE, f"other-{phase.lower()}"), failed)
+        self.operator.pods_disrupted.labels(SPACE, JOB, "trainer", "Deleted").inc()
         self.operator.leader.set(1)
         self.operator.watch_event.set_to_current_time()
         self.operator.reconciles.labels("success").inc()

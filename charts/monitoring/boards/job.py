@@ -98,6 +98,18 @@ PODS = Section(
             kind=Kind.STATES,
             words=(("False", "gray"), ("True", "blue")),
         ),
+        lines(
+            "Faults", "prorl_operator_job_restarts|restarts",
+            "prorl_operator_job_restarts_counted|of them charged to maxRestarts",
+        ),
+        Chart(
+            title="Pods that something outside took",
+            queries=(
+                count(
+                    "prorl_operator_job_pods_disrupted_total", "{{role}} {{reason}}", "role, reason"
+                ),
+            ),
+        ),
         Chart(
             title="Losses",
             queries=(

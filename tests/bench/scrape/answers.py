@@ -10,7 +10,10 @@ from prometheus.dashboards import Asked, all_asked
 from prometheus.server import Prometheus
 
 VARIABLES = {"namespace": SPACE, "job": JOB, "__rate_interval": "10s"}
-AFTER_AN_EVENT = {"prorl_verifier_refused_batches_total": "once a batch is refused"}
+AFTER_AN_EVENT = {
+    "prorl_verifier_refused_batches_total": "once a batch is refused",
+    "prorl_operator_job_pods_disrupted_total": "once a pod is taken from outside",
+}
 """Metrics without a series until then, which a healthy run does not have."""
 POINTS = 300
 SCRAPE_LIMIT_S = 0.05
