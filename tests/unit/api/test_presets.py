@@ -114,7 +114,7 @@ def test_from_where_a_job_goes_on_is_no_part_of_what_it_is() -> None:
         return spec_hash(parse_job(manifest(checkpoint=checkpoint)).spec)
 
     assert hash_of(resume=40) == hash_of(resume="None") == hash_of()
-    assert hash_of(everySteps=7) != hash_of()
+    assert hash_of(gracePeriodSeconds=7) != hash_of()
 
 
 def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
@@ -157,6 +157,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "tracking": {"tracking": {"wandb": {"project": "p"}}},
     "algorithm.steps": {"algorithm": {"steps": 7}},
     "checkpoint.everySteps": {"checkpoint": {"everySteps": 7}},
+    "checkpoint.everySeconds": {"checkpoint": {"everySeconds": 600}},
     "checkpoint.keep": {"checkpoint": {"keep": 7}},
     "checkpoint.keepBest": {"checkpoint": {"keepBest": 7}},
     "checkpoint.requestToken": {"checkpoint": {"requestToken": "a"}},

@@ -232,7 +232,7 @@ async def test_an_evaluation_that_was_interrupted_draws_no_finished_group_again(
             learners=None, recorder=None,  # type: ignore[arg-type]
             publish=unplanned, save=unplanned, roll_back=unplanned, wait_for_resume=unplanned,
             shards_of=unplanned, at_safe_point=unplanned, live_spec=unplanned,
-            reset_requests=unplanned,
+            reset_requests=unplanned, save_age_s=unplanned, settle=unplanned,
         )  # fmt: skip
         assert await evaluate(parts, START) == START
         drawn.append(world.drawn)
