@@ -24,6 +24,9 @@ def control_plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlP
         kubectl = [str(plane.kubectl), "--kubeconfig", str(plane.kubeconfig)]
         for crd in sorted(CRDS.glob("*.yaml")):
             subprocess.run([*kubectl, "apply", "--server-side", "-f", str(crd)], check=True)
+        # A CRD that is seconds old has no conditions yet, which is an error for the other wait.
+        seen = ["wait", "--for=jsonpath={.status.conditions}", "crd", "--all", "--timeout=30s"]
+        subprocess.run([*kubectl, *seen], check=True)
         wait = ["wait", "--for=condition=Established", "crd", "--all", "--timeout=30s"]
         subprocess.run([*kubectl, *wait], check=True)
         yield plane

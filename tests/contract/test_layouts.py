@@ -5,9 +5,10 @@ import inspect
 from pathlib import Path
 
 from data_builders import make_set, write_rows
+from judging import score
 from prorl_api.spec_model import Layout
 from prorl_trainer.data.rows import LAYOUTS, read_files
-from prorl_verifier.domains.math import score
+from prorl_verifier.domains import math
 from trl.rewards import accuracy_reward
 
 SOLUTIONS = [r"\frac{1}{3}", r"$\frac{1}{3}$", r"So it is \boxed{\frac{1}{3}}."]
@@ -30,4 +31,6 @@ def test_a_row_of_layout_trl_is_judged_as_trl_judges_it(tmp_path: Path) -> None:
             [[{"role": "assistant", "content": text}] for text in COMPLETIONS],
             [row.answer] * len(COMPLETIONS),
         )
-        assert [score(text, row.answer, {})[0] for text in COMPLETIONS] == theirs == [1.0, 0.0]
+        assert (
+            [score(math, text, row.answer, {})[0] for text in COMPLETIONS] == theirs == [1.0, 0.0]
+        )
