@@ -15,7 +15,7 @@ from pydantic import ValidationError
 from prorl_operator.build.ledger import ANNOTATION, parse_ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.memory import JobMemory
-from prorl_operator.plan.disruption import find_disruption
+from prorl_operator.plan.disruption import OWN_LIMIT, find_disruption
 from prorl_operator.plan.observed import Key, PodView
 
 Manifest = Mapping[str, Any]
@@ -173,12 +173,16 @@ def _container(status: Manifest) -> dict[str, Any]:
     )
     waiting, ended = state.get("waiting") or {}, state.get("terminated") or {}
     started = ended.get("startedAt") or (state.get("running") or {}).get("startedAt")
+    reason, message = ended.get("reason", ""), ended.get("message", "")
+    if status.get("reason") == OWN_LIMIT or not reason:
+        # An evicted container is only told to go, and may end in peace.
+        reason, message = str(status.get("reason", "")), message or str(status.get("message", ""))
     return {
         "started_at": _moment(started),
         "finished_at": _moment(ended.get("finishedAt")),
         "exit_code": ended.get("exitCode"),
-        "exit_reason": ended.get("reason", "") or str(status.get("reason", "")),
-        "exit_message": ended.get("message", ""),
+        "exit_reason": reason,
+        "exit_message": message,
         "waiting_reason": waiting.get("reason", ""),
         "waiting_message": waiting.get("message", ""),
     }

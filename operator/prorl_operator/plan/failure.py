@@ -56,8 +56,8 @@ def classify_end(pod: PodView, rules: Sequence[FailureRule]) -> End:
 
 
 def _default_end(pod: PodView) -> End:
-    if pod.exit_code is None:
-        return End.COUNTED  # it went over a limit of its own
+    if pod.exit_code is None or pod.exit_reason == OWN_LIMIT:
+        return End.COUNTED  # over a limit of its own, however peacefully it went when told so
     if pod.slot.role is not Role.COORDINATOR:
         peaceful = pod.exit_code in (ExitCode.SUCCEEDED, ExitCode.STOPPED)
         return End.UNCOUNTED if peaceful else End.COUNTED
@@ -118,5 +118,6 @@ def how_it_ended(pod: PodView) -> str:
         said = pod.exit_reason if disruption is Disruption.REFUSED else ""
         return f"was disrupted ({': '.join(part for part in (disruption, said) if part)})"
     word = parse_termination(pod)
-    words = " ".join(part for part in (f"({word.reason}).", word.message) if part)
+    reason = OWN_LIMIT if pod.exit_reason == OWN_LIMIT else word.reason
+    words = " ".join(part for part in (f"({reason}).", word.message) if part)
     return f"ended with exit code {pod.exit_code} {words}"

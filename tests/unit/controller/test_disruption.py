@@ -27,7 +27,7 @@ from prorl_api.status import Condition, ProRLJobStatus
 from prorl_operator.build.ledger import Cause
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
-from prorl_operator.plan.failure import End, classify_end, fault_of
+from prorl_operator.plan.failure import End, classify_end, fault_of, how_it_ended
 from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import PodView
 from prorl_operator.plan.plan import make_plan
@@ -45,6 +45,8 @@ ENDS: dict[str, tuple[dict[str, Any], Cause]] = {
     "refused by the kubelet": ({"code": None, "exit_reason": "OutOfcpu"}, Cause.DISRUPTION),
     "over an own limit": ({"code": None, "exit_reason": "Evicted"}, Cause.FAILURE),
     "over an own limit, killed": ({"code": 137, "exit_reason": "Error"}, Cause.FAILURE),
+    "over an own limit, saved and stopped": ({"code": 75, "exit_reason": "Evicted"},
+                                             Cause.FAILURE),
     "out of memory": ({"code": 137, "exit_reason": "OOMKilled"}, Cause.FAILURE),
     "out of memory while it was going": ({"code": 137, "exit_reason": "OOMKilled"} | LEAVING,
                                          Cause.DELETION),
@@ -71,6 +73,13 @@ def test_what_is_no_failure_never_uses_up_the_budget(slot: Slot, how: dict[str, 
     observed = make_observed(ended(slot, how), job=job, stored=make_status())
     assert find_job_failure(observed, NOW) is None
     assert make_plan(observed, NOW + timedelta(seconds=60)).status.restarts_counted == 0
+
+
+def test_a_verifier_that_goes_in_peace_over_its_own_limit_says_so() -> None:
+    over = "Pod ephemeral local storage usage exceeds the total limit of containers 1Gi."
+    pod = make_ended(VERIFIER, 0, exit_reason="Evicted", exit_message=over)
+    assert fault_of(pod, (), NOW).cause is Cause.FAILURE
+    assert how_it_ended(pod) == f"ended with exit code 0 (Evicted). {over}"
 
 
 def test_trainers_that_fail_together_use_up_one_restart() -> None:

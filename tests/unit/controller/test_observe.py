@@ -73,6 +73,20 @@ def test_an_ended_container_is_read() -> None:
     assert (view.started_at, view.finished_at) == (AT, AT + timedelta(seconds=30))
 
 
+@pytest.mark.parametrize("reason", ["Completed", "Error"])
+def test_what_the_kubelet_says_of_a_pod_over_its_own_limit_is_kept(reason: str) -> None:
+    over = {
+        "phase": "Failed",
+        "reason": "Evicted",
+        "message": "Usage of EmptyDir volume exceeds its limit.",
+    }
+    view = parsed(over | container({"terminated": {"exitCode": 0, "reason": reason}}))
+    assert (view.exit_code, view.exit_reason) == (0, "Evicted")
+    assert view.exit_message == "Usage of EmptyDir volume exceeds its limit."
+    word = {"exitCode": 75, "reason": reason, "message": "a final word"}
+    assert parsed(over | container({"terminated": word})).exit_message == "a final word"
+
+
 def test_the_end_of_another_container_is_not_the_pods() -> None:
     view = parsed(container({"terminated": {"exitCode": 3}}, name="other"))
     assert view.exit_code is None
