@@ -120,4 +120,5 @@ def how_it_ended(pod: PodView) -> str:
     word = parse_termination(pod)
     reason = OWN_LIMIT if pod.exit_reason == OWN_LIMIT else word.reason
     words = " ".join(part for part in (f"({reason}).", word.message) if part)
-    return f"ended with exit code {pod.exit_code} {words}"
+    code = "without an exit code" if pod.exit_code is None else f"with exit code {pod.exit_code}"
+    return f"ended {code} {words}"

@@ -82,6 +82,11 @@ def test_a_verifier_that_goes_in_peace_over_its_own_limit_says_so() -> None:
     assert how_it_ended(pod) == f"ended with exit code 0 (Evicted). {over}"
 
 
+def test_a_pod_whose_container_left_no_code_is_told_without_one() -> None:
+    pod = make_ended(ROLLOUT, None, exit_reason="Evicted", exit_message="Too much.")
+    assert how_it_ended(pod) == "ended without an exit code (Evicted). Too much."
+
+
 def test_trainers_that_fail_together_use_up_one_restart() -> None:
     job = make_job(trainer={"replicas": 3}, runPolicy={"maxRestarts": 1})
     observed = make_converged(job=job)
