@@ -2,10 +2,8 @@
 
 import json
 import ssl
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,7 @@ from prorl_api.spec_model import DataSet
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.model.tiny import build_tokenizer
+from serving import Quiet, serving
 
 SPELL = "gym://reasoning-gym/spell_backward?min_word_len=3&max_word_len=4"
 ROWS = [{"prompt": "1 + 1", "answer": "2"}, {"prompt": "2 + 2", "answer": "4"}]
@@ -81,7 +80,7 @@ def serve(
     """A web server on this machine; `answer` gets the path and the headers of each request. Yields
     its base URL."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             status, headers, body = answer(self.path, dict(self.headers))
             self.send_response(status)
@@ -95,17 +94,5 @@ def serve(
 
         do_HEAD = do_GET
 
-        def log_message(self, format: str, *args: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    if tls is not None:
-        server.socket = tls.wrap_socket(server.socket, server_side=True)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
-        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with serving(Handler, tls=tls) as port:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{port}"

@@ -13,6 +13,7 @@ from prorl_api.rules import (
     RULES,
     WHILE_SUSPENDED,
     WHILE_SUSPENDED_MESSAGE,
+    suspended_cel,
     unchanged_cel,
 )
 
@@ -220,23 +221,12 @@ def _add_rules(root: Schema) -> None:
 
 
 def _add_immutability(root: Schema) -> None:
-    for path in IMMUTABLE:
+    fixed = dict.fromkeys(IMMUTABLE, (unchanged_cel, IMMUTABLE_MESSAGE))
+    fixed |= dict.fromkeys(WHILE_SUSPENDED, (suspended_cel, WHILE_SUSPENDED_MESSAGE))
+    for path, (cel, message) in fixed.items():
         block, _, field = path.rpartition(".")
         _validations(_node(root, block)).append(
-            {
-                "rule": unchanged_cel(field),
-                "message": f"{path} {IMMUTABLE_MESSAGE}",
-                "fieldPath": f".{field}",
-            }
-        )
-    for path in WHILE_SUSPENDED:
-        field = path.removeprefix("spec.")
-        _validations(_node(root, "spec")).append(
-            {
-                "rule": f"self.suspend || oldSelf.suspend || self.{field} == oldSelf.{field}",
-                "message": f"{path} {WHILE_SUSPENDED_MESSAGE}",
-                "fieldPath": f".{field}",
-            }
+            {"rule": cel(field), "message": f"{path} {message}", "fieldPath": f".{field}"}
         )
 
 

@@ -157,6 +157,11 @@ def unchanged_cel(field: str) -> str:
     return f"has({new}) == has({old}) && (!has({new}) || {new} == {old})"
 
 
+def suspended_cel(field: str) -> str:
+    """CEL of spec: the field is as it was, unless the job is suspended, or was until now."""
+    return f"self.suspend || oldSelf.suspend || ({unchanged_cel(field)})"
+
+
 def broken_rules(spec: ProRLJobSpec) -> list[Finding]:
     """What the spec breaks, in the order of RULES."""
     return [finding for rule in RULES for finding in rule.check(spec)]

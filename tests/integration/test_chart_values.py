@@ -11,9 +11,11 @@ import yaml
 from cluster import schemas
 from cluster.control_plane import ControlPlane, binaries
 from cluster.fixtures import need_commands
-from cluster.product import CHART, SYSTEM
+from cluster.product import CHART
 
 SETS = sorted((CHART / "ci").glob("*.yaml"))
+SYSTEM = "chart-system"
+"""Not the one of test_controller, which has the same control plane."""
 MONITORING = "monitoring.coreos.com/v1"
 Manifest = dict[str, Any]
 
@@ -209,3 +211,12 @@ def test_no_role_has_a_wildcard_or_reads_secrets(rendered: dict[str, list[Manife
                 assert "*" not in {*rule["verbs"], *rule["resources"], *rule["apiGroups"]}
                 reads = {"get", "list", "watch"} & set(rule["verbs"])
                 assert "secrets" not in rule["resources"] or not reads
+
+
+def test_the_first_job_of_the_notes_can_be_pasted(kubectl: Kubectl) -> None:
+    notes = _dry(kubectl, "crds.enabled=false", "watchNamespaces={team-a}").stdout
+    command = notes[notes.index("kubectl apply") : notes.index("kubectl get prorljobs")]
+    path = os.pathsep.join((str(binaries()), os.environ["PATH"]))
+    environment = os.environ | {"KUBECONFIG": kubectl.kubeconfig, "PATH": path}
+    subprocess.run(["bash", "-euc", command], env=environment, check=True)
+    kubectl("delete", "prorljob", "quickstart", "-n", "team-a")

@@ -1,10 +1,8 @@
 """The operator against a real API server, with the rights of its chart and no more."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +21,7 @@ from controller_cluster import (
     service_account_kubeconfig,
     until,
 )
+from serving import Quiet, serving
 
 COORDINATOR_IP = "127.0.0.9"
 """Pods of the other tests are said to be at 127.0.0.1."""
@@ -98,15 +97,11 @@ class Coordinator:
 
 
 @contextmanager
-def serving(coordinator: Coordinator) -> Iterator[int]:
-    class Handler(BaseHTTPRequestHandler):
+def played(coordinator: Coordinator) -> Iterator[int]:
+    class Handler(Quiet):
         def do_GET(self) -> None:
             coordinator.tokens.add(self.headers.get("Authorization", ""))
-            body = json.dumps(coordinator.document).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.send_document(coordinator.document)
 
         def do_POST(self) -> None:
             text = self.rfile.read(int(self.headers["Content-Length"]))
@@ -114,15 +109,8 @@ def serving(coordinator: Coordinator) -> Iterator[int]:
             self.send_response(200)
             self.end_headers()
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((COORDINATOR_IP, 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
+    with serving(Handler, COORDINATOR_IP) as port:
+        yield port
 
 
 def start_all(space: Namespace, *, ip: str = "127.0.0.1") -> None:
@@ -309,7 +297,7 @@ def test_follows_the_coordinator_from_start_to_success(kubeconfig: Path, space: 
     uid = space.create_job()["metadata"]["uid"]
     coordinator = Coordinator(uid)
     flags = ("--no-leader-election", "--coordinator-port={}")
-    with serving(coordinator) as port:
+    with played(coordinator) as port:
         with running_operator(kubeconfig, flags[0], flags[1].format(port)):
             start_all(space, ip=COORDINATOR_IP)
             until("Starting", lambda: space.status().get("phase") == "Starting")
@@ -384,7 +372,7 @@ def test_request_tokens_are_sent_until_done_and_never_again(
     path = f"{JOBS.format(space.name)}/q"
     coordinator = Coordinator(space.create_job()["metadata"]["uid"])
     coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
-    with serving(coordinator) as port:
+    with played(coordinator) as port:
         flags = ("--no-leader-election", f"--coordinator-port={port}")
         with running_operator(kubeconfig, *flags):
             start_all(space, ip=COORDINATOR_IP)

@@ -1,12 +1,10 @@
 """A real run with everything that exports metrics about it: coordinator, verifier and operator."""
 
 import json
-import threading
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import psutil
@@ -15,6 +13,7 @@ from cluster.control_plane import ControlPlane
 from controller_cluster import SYSTEM, Api, Namespace, running_operator, until
 from local_run import LocalRun
 from prometheus.server import Prometheus, Target
+from serving import Quiet, serving
 
 SPACE, JOB = "team", "q"
 COORDINATOR_IP = "127.0.0.9"
@@ -116,7 +115,7 @@ def _verifier_port(run: LocalRun) -> int:
 def _as_the_pod(run: LocalRun, uid: str) -> Iterator[int]:
     """The run's status, as the coordinator of the cluster's job would tell it."""
 
-    class Handler(BaseHTTPRequestHandler):
+    class Handler(Quiet):
         def do_GET(self) -> None:
             url = _url(run) + self.path
             token = (run.directory / "token").read_text().strip()
@@ -127,21 +126,10 @@ def _as_the_pod(run: LocalRun, uid: str) -> Iterator[int]:
             except OSError as error:  # the run has ended
                 self.send_error(503, str(error))
                 return
-            body = json.dumps(document).encode()
-            self.send_response(200)
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
+            self.send_document(document)
 
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer((COORDINATOR_IP, 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield server.server_address[1]
-    finally:
-        server.shutdown()
+    with serving(Handler, COORDINATOR_IP) as port:
+        yield port
 
 
 def _end(run: LocalRun) -> None:

@@ -23,8 +23,6 @@ from prorl_trainer.types import ShardFiles
 
 log = logging.getLogger(__name__)
 
-MIN_KEEP = 2
-
 WriteShards = Callable[[str], Awaitable[ShardFiles]]
 """Writes the learners' files to a place that a draft names."""
 
@@ -168,13 +166,9 @@ class CheckpointStore:
             name = f"{SHARDS}/{shard}"
             entries[name] = draft.accept(name, size, digest)
         manifest = Manifest(
-            step=state.step,
-            attempt=self._attempt,
-            job_uid=state.job_uid,
-            created=now,
-            data=draft.data,
-            files=entries,
-        )
+            step=state.step, attempt=self._attempt, job_uid=state.job_uid, created=now,
+            data=draft.data, files=entries,
+        )  # fmt: skip
         draft.seal(manifest)
         self._refuse_if_replaced(state.step)
         self._make_way(state.step)
@@ -220,7 +214,7 @@ class CheckpointStore:
             newest = steps[-1]
             self._medium.check(newest, self._medium.manifest(newest), hashes=False)
             spared = {*state.best_steps, *healthy(steps, state.guard.since)}
-            for step in dispensable(steps, keep=max(MIN_KEEP, self.keep), spared=spared):
+            for step in dispensable(steps, keep=self.keep, spared=spared):
                 self._medium.remove(step)
         except (StorageError, ValueError) as error:
             log.warning("checkpoints in %s were not pruned: %s", self._medium.place, error)
