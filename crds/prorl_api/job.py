@@ -35,7 +35,15 @@ class ProRLJobSpec(ApiModel):
     managed_by: ManagedBy = OPERATOR
     """Who acts on the job. The operator leaves one with another value, such as
     `kueue.x-k8s.io/multikueue`, entirely alone."""
-    image: Annotated[str, StringConstraints(min_length=1, max_length=1024)] | None = None
+    image: (
+        Annotated[
+            str,
+            StringConstraints(
+                min_length=1, max_length=1024, pattern=r"^[A-Za-z0-9][A-Za-z0-9._/:@-]*$"
+            ),
+        ]
+        | None
+    ) = None
     """Trainer image of all roles; absent means the operator's default."""
     gpu_resource_name: Annotated[
         str, StringConstraints(max_length=253, pattern=r"^[a-z0-9.-]+/[a-zA-Z0-9._-]+$")

@@ -17,6 +17,7 @@ from prorl_api.rules_data import DATA_RULES
 from prorl_api.rules_lifecycle import LIFECYCLE_RULES
 from prorl_api.rules_run import RUN_RULES
 from prorl_api.rules_verifier import VERIFIER_RULES
+from prorl_api.safe_path import SAFE_CEL, SAFE_MEANING, SAFE_SAY, unsafe
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec
@@ -32,6 +33,16 @@ def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
 def _revision(spec: ProRLJobSpec) -> Iterator[Finding]:
     if spec.model.revision and not spec.model.uri.startswith("hf://"):
         yield "spec.model.revision", f"only hf:// models have one; uri is {spec.model.uri}"
+
+
+def _model_path(spec: ProRLJobSpec) -> Iterator[Finding]:
+    if message := unsafe(spec.model.uri):
+        yield "spec.model.uri", message
+
+
+def _export_path(spec: ProRLJobSpec) -> Iterator[Finding]:
+    if spec.export is not None and (message := unsafe(spec.export.uri)):
+        yield "spec.export.uri", message
 
 
 def _storage(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -84,6 +95,10 @@ RULES: tuple[Rule, ...] = (
         say="'only hf:// models have one; uri is ' + self.uri",
         meaning="Only hf:// models have a revision.",
         check=_revision,
+    ),
+    *(
+        Rule(path=path, field="uri", cel=SAFE_CEL, say=SAFE_SAY, meaning=SAFE_MEANING, check=check)
+        for path, check in (("spec.model", _model_path), ("spec.export", _export_path))
     ),
     Rule(
         path="spec.checkpoint.storage.pvc",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from prorl_api.job import ProRLJobSpec
 from prorl_api.rule import Finding, Rule
+from prorl_api.safe_path import SAFE_CEL, SAFE_MEANING, SAFE_SAY, unsafe
 from prorl_api.spec_model import ChatTemplate, ColumnsSpec, DataSet, Domain, Layout, VerifierName
 
 ROWS_ONLY = (VerifierName.INSTRUCTION, VerifierName.CODE)
@@ -94,6 +95,13 @@ _SET_RULES = (
         say="'rows are read from .jsonl and .parquet; uri is ' + self.uri",
         meaning="Rows are read from .jsonl and .parquet.",
         find=_uri,
+    ),
+    _SetRule(
+        field="uri",
+        cel=SAFE_CEL,
+        say=SAFE_SAY,
+        meaning=SAFE_MEANING,
+        find=lambda dataset: unsafe(dataset.uri),
     ),
     _SetRule(
         field="revision",
