@@ -17,6 +17,7 @@ from pathlib import Path
 
 from cluster.pki import make_pki
 from cluster.processes import Processes
+from rbac_audit import POLICY
 
 HERE = Path(__file__).parent
 START_TIMEOUT_S = 90
@@ -82,6 +83,11 @@ class ControlPlane:
         return self.directory / "kubeconfig"
 
     @property
+    def audit_log(self) -> Path:
+        """What the operator has asked for, as JSON lines."""
+        return self.directory / "audit.log"
+
+    @property
     def kubectl(self) -> Path:
         """The command of the same version."""
         return binaries() / "kubectl"
@@ -125,6 +131,7 @@ class ControlPlane:
             )  # fmt: skip
 
     def _start_servers(self) -> None:
+        (self.directory / "audit-policy.yaml").write_text(json.dumps(POLICY))
         etcd, peer = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
         self.processes.start(
             binaries() / "etcd", "--data-dir", "etcd", "--unsafe-no-fsync",
@@ -143,6 +150,7 @@ class ControlPlane:
             "--service-account-issuer", "https://kubernetes.default.svc",
             "--service-account-key-file", "service-accounts.key",
             "--service-account-signing-key-file", "service-accounts.key",
+            "--audit-policy-file", "audit-policy.yaml", "--audit-log-path", self.audit_log,
         )  # fmt: skip
 
     def _await_ready(self) -> None:

@@ -55,6 +55,11 @@ class LocalCluster:
         return self.directory / "kubeconfig"
 
     @property
+    def audit_log(self) -> Path:
+        """The operator's requests to the API server, as JSON lines (rbac_audit)."""
+        return self.directory / "audit.log"
+
+    @property
     def running(self) -> bool:
         """Whether its first process lives."""
         pid = self._pid()

@@ -31,7 +31,7 @@ class Product:
         values = [f"image.repository={repository}", f"trainerImage={images.TRAINER}"]
         flags = [f"--set={','.join(values)}", f"--set-string=image.tag={tag}"]
         flags += ["--namespace", SYSTEM, "--wait", "--timeout", "90s"]
-        self._run("helm", "upgrade", "--install", RELEASE, str(CHART), *flags)
+        self.helm("upgrade", "--install", RELEASE, str(CHART), *flags)
 
     def namespace(self, name: str) -> None:
         """Made if it is not there; Pod Security `restricted` is enforced in it."""
@@ -42,6 +42,10 @@ class Product:
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """Its stdout."""
         return self._run("kubectl", *arguments, text=text)
+
+    def helm(self, *arguments: str) -> str:
+        """Its stdout."""
+        return self._run("helm", *arguments)
 
     def find(self, kind: str, name: str, namespace: str = "default") -> Manifest | None:
         """One object, or None."""

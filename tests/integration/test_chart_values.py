@@ -118,7 +118,15 @@ def test_a_definition_of_somebody_else_is_not_taken_over(kubectl: Kubectl) -> No
     done = _dry(kubectl)
     assert done.returncode != 0
     assert "has the definition of ProRLJobs already, from `kubectl apply`" in done.stderr
-    assert _dry(kubectl, "crds.enabled=false").returncode == 0
+
+
+def test_the_job_in_the_notes_is_one_that_the_server_takes(kubectl: Kubectl) -> None:
+    done = _dry(kubectl, "crds.enabled=false", "watchNamespaces={team-a}")
+    assert done.returncode == 0, done.stderr
+    command, rest = done.stdout.split("<<'JOB'\n")
+    job, _, _ = rest.partition("\nJOB\n")
+    assert command.endswith("kubectl apply --namespace team-a -f - ")
+    kubectl("apply", "-n", "team-a", "--dry-run=server", "-f", "-", text=job)
 
 
 def test_a_definition_of_another_version_is_told_before_anything_is_made(kubectl: Kubectl) -> None:
