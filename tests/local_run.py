@@ -11,10 +11,17 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+from prorl_api.runtime import TRACKING_KEYS
 from prorl_trainer.checkpoint.manifest import read_manifest
 
 STEPS = 16
 MARK = "PRORL_TEST_RUN"
+CANARY = "canary-7d1f0c"
+"""The value of every credential in a run's environment, which must turn up nowhere."""
+CREDENTIALS = dict.fromkeys(
+    ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "HF_TOKEN", *TRACKING_KEYS),
+    CANARY,
+)
 PRORL_RUN = (sys.executable, "-m", "prorl_cli.main", "run")
 MANIFEST = f"""
 apiVersion: prorl.dev/v1alpha1
@@ -57,7 +64,7 @@ class LocalRun:
         file.write_text(self.manifest)
         self.process = subprocess.Popen(
             [*PRORL_RUN, str(file), "--out", str(self.directory)],
-            env=os.environ | {"PRORL_CACHE": str(self.cache), MARK: self.mark},
+            env=CREDENTIALS | os.environ | {"PRORL_CACHE": str(self.cache), MARK: self.mark},
             stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
         )  # fmt: skip
         return self
@@ -68,6 +75,7 @@ class LocalRun:
         output, _ = self.process.communicate(timeout=300)
         _, alive = psutil.wait_procs(self.family(), timeout=30)
         assert alive == [], "left over"
+        assert CANARY not in output
         return self.process.returncode, output
 
     def family(self) -> list[psutil.Process]:

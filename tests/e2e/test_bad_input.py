@@ -1,11 +1,13 @@
 """What cannot work says so where the user looks: admission, condition, Event."""
 
 import copy
+import json
 import time
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from cluster import images
 from cluster.job import Job
 
 Manifest = dict[str, Any]
@@ -33,6 +35,26 @@ def test_an_image_that_does_not_exist_is_named_in_condition_and_event(
     assert "prorl.test/no-such-image:1" in notes["ImagePullFailed"]
 
 
+def test_a_pod_in_the_way_is_left_alone_and_named(job: Job, quickstart: Manifest) -> None:
+    restricted = {
+        "allowPrivilegeEscalation": False,
+        "runAsNonRoot": True,
+        "runAsUser": 65532,
+        "capabilities": {"drop": ["ALL"]},
+        "seccompProfile": {"type": "RuntimeDefault"},
+    }
+    container = {"name": "x", "image": images.PAUSE, "securityContext": restricted}
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q-rollout-0-1"}}
+    job.kubectl("apply", "-f", "-", text=json.dumps(pod | {"spec": {"containers": [container]}}))
+    job.apply(quickstart)
+
+    def named() -> bool:
+        return bool(job.condition("RolesReady").get("reason") == "NameConflict")
+
+    job.until("RolesReady=False, reason NameConflict", named, 60)
+    assert "Pod q-rollout-0-1 exists" in job.condition("RolesReady")["message"]
+
+
 def test_a_missing_dataset_or_model_fails_the_job_with_its_path(
     job: Job, quickstart: Manifest
 ) -> None:
@@ -44,6 +66,17 @@ def test_a_missing_dataset_or_model_fails_the_job_with_its_path(
     other.apply(no_model)
     check_failed(job, "Data", "/no/such.jsonl")
     check_failed(other, "Model", "/no/such/model")
+    goes_after_its_time(other)
+
+
+def goes_after_its_time(job: Job) -> None:
+    ttl = {"spec": {"runPolicy": {"ttlSecondsAfterFinished": 0}}}
+    job.kubectl("patch", "prorljob", job.name, "--type=merge", "-p", json.dumps(ttl))
+
+    def gone() -> bool:
+        return job.product.find("prorljob", job.name, job.namespace) is None
+
+    job.until("the failed job is deleted", gone, 60)
 
 
 def check_failed(job: Job, reason: str, words: str) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil
 import pytest
 from journal_builders import keys_in
-from local_run import MANIFEST, STEPS, LocalRun, learned, weights
+from local_run import CANARY, MANIFEST, STEPS, LocalRun, learned, weights
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer.checkpoint.directory import Directory
@@ -49,6 +49,13 @@ def test_a_run_leaves_metrics_events_a_plot_and_checkpoints(whole: LocalRun) -> 
     assert [p.name for p in whole.checkpoints()] == [f"step-{n:08d}" for n in (12, 14, 16)]
     digests = {read_manifest(p).files["shards/__0_0.distcp"].sha256 for p in whole.checkpoints()}
     assert len(digests) == 3, "the weights must change"
+
+
+def test_credentials_are_nowhere_in_what_a_run_leaves(whole: LocalRun) -> None:
+    """Logs, metrics, journal, checkpoints, TensorBoard."""
+    files = [path for path in whole.directory.rglob("*") if path.is_file()]
+    assert {"coordinator.log", "metrics.jsonl"} <= {path.name for path in files}
+    assert [path for path in files if CANARY.encode() in path.read_bytes()] == []
 
 
 def test_a_run_that_is_stopped_then_killed_amid_a_step_ends_with_the_same_weights(
