@@ -106,6 +106,7 @@ class Reconciler:
             tokens_applied=memory.tokens_applied,
             tokens_reissued_for=frozenset(memory.tokens_reissued_for),
             default_image=self.settings.image,
+            default_verifier_image=self.settings.verifier_image,
         )
 
     async def _write(

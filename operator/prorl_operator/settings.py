@@ -20,6 +20,8 @@ class Settings:
     namespaces: tuple[str, ...] = ()
     """Namespaces to watch; none means all."""
     image: str = DEFAULT_IMAGE
+    verifier_image: str = ""
+    """Of verifiers in jobs without an image of their own; empty means image."""
     key: bytes
     """Secret from which the tokens of all jobs are derived."""
     workers: int = 8
@@ -46,6 +48,7 @@ def parse_settings(arguments: list[str]) -> Settings:
     return Settings(
         namespaces=namespaces,
         image=options.image,
+        verifier_image=options.verifier_image,
         key=_read_key(options.key_file),
         workers=options.workers,
         metrics_port=options.metrics_port,
@@ -73,6 +76,7 @@ def _parser() -> argparse.ArgumentParser:
         help="watch this namespace only; may be repeated or hold a list (default: all)",
     )
     add("--image", default=_env("image", DEFAULT_IMAGE), help="trainer image of jobs without one")
+    add("--verifier-image", default=_env("verifier_image", ""), help="default: --image")
     add("--key-file", type=Path, default=_env("key_file"), help="key for the tokens of jobs")
     add("--workers", type=_positive, default=_env("workers", "8"), help="reconciles at once")
     add("--metrics-port", type=int, default=_env("metrics_port", "8080"))

@@ -55,7 +55,7 @@ def _refused(observed: Observed) -> Blocked | None:
 
 def _pod_blocker(pod: PodView, observed: Observed) -> Blocked | None:
     if pod.waiting_reason in IMAGE_REASONS:
-        image = observed.job.spec.image or observed.default_image
+        image = observed.job.spec.image or observed.default_image_of(pod.slot.role)
         return Blocked(
             reason=Blocker.IMAGE_PULL_FAILED,
             message=f'Pod {pod.name} cannot pull image "{image}": {pod.waiting_message}',

@@ -106,6 +106,14 @@ class Observed:
     tokens_reissued_for: frozenset[str] = frozenset()
     """Pods that seemed to miss the Secret, for which it was applied again."""
     default_image: str = ""
+    """Of jobs that name none."""
+    default_verifier_image: str = ""
+    """Of their verifiers; empty means default_image."""
+
+    def default_image_of(self, role: Role) -> str:
+        """Image of the role's pods in a job that names none."""
+        smaller = self.default_verifier_image if role is Role.VERIFIER else ""
+        return smaller or self.default_image
 
     def newest(self, slot: Slot) -> PodView | None:
         """The pod with the highest incarnation; older ones of the slot are leftovers."""

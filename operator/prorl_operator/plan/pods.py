@@ -115,7 +115,7 @@ def _create(plan: PodPlan, slot: Slot, observed: Observed, decision: Replace) ->
         observed.job,
         slot,
         incarnation,
-        default_image=observed.default_image,
+        default_image=observed.default_image_of(slot.role),
         ledger=ledger,
     )
     create = CreatePod(

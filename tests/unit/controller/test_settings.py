@@ -29,6 +29,7 @@ def test_the_defaults_are_those_of_the_record() -> None:
     [
         ("namespace", "b,a", "namespaces", ("a", "b")),
         ("image", "mine:2", "image", "mine:2"),
+        ("verifier-image", "mine:3", "verifier_image", "mine:3"),
         ("workers", "3", "workers", 3),
         ("metrics-port", "0", "metrics_port", 0),
         ("leader-election-namespace", "sys", "leader_election_namespace", "sys"),
