@@ -5,6 +5,7 @@
 They are kept outside of the clone. The checksum database of Go vouches for the modules.
 """
 
+import hashlib
 import json
 import os
 import re
@@ -19,6 +20,7 @@ from jsonschema import Draft7Validator
 VERSIONS = ("1.30.0", "1.31.0", "1.32.0", "1.33.0", "1.34.4", "1.35.0", "1.36.0", "1.37.0")
 KINDS = {
     "apps/v1": ("Deployment",),
+    "batch/v1": ("Job",),
     "v1": (
         "Pod", "Secret", "Service", "ServiceAccount", "ConfigMap", "PersistentVolumeClaim",
     ),
@@ -115,7 +117,8 @@ def _fetch(version: str) -> Schema:
 
 def _path(version: str) -> Path:
     cache_dir = Path(os.environ.get("PRORL_CACHE") or Path.home() / ".cache" / "prorl")
-    return cache_dir / "schemas" / f"kubernetes-{version}.json"
+    mark = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:12]
+    return cache_dir / f"schemas-{mark}" / f"kubernetes-{version}.json"
 
 
 if __name__ == "__main__":

@@ -190,26 +190,28 @@ def test_roles_of_users_add_to_those_of_the_cluster(rendered: dict[str, list[Man
 def test_a_digest_pins_the_image_and_a_budget_guards_replicas(
     rendered: dict[str, list[Manifest]],
 ) -> None:
-    (deployment,) = _of(rendered["replicas"], "Deployment")
+    (deployment,) = _of(rendered["hardened"], "Deployment")
     image = deployment["spec"]["template"]["spec"]["containers"][0]["image"]
     assert image.startswith("registry.example/prorl/operator@sha256:")
-    (budget,) = _of(rendered["replicas"], "PodDisruptionBudget")
+    (budget,) = _of(rendered["hardened"], "PodDisruptionBudget")
     assert budget["spec"]["maxUnavailable"] == 1
     assert budget["spec"]["selector"] == deployment["spec"]["selector"]
     assert not _of(rendered["defaults"], "PodDisruptionBudget")
 
 
 def test_the_operator_is_closed_but_for_its_metrics(rendered: dict[str, list[Manifest]]) -> None:
-    (policy,) = _of(rendered["defaults"], "NetworkPolicy")
+    policy, of_test = _of(rendered["defaults"], "NetworkPolicy")
     (deployment,) = _of(rendered["defaults"], "Deployment")
     assert policy["spec"]["podSelector"] == deployment["spec"]["selector"]
     assert policy["spec"]["policyTypes"] == ["Ingress", "Egress"]
     assert policy["spec"]["ingress"] == [{"ports": [{"port": "metrics", "protocol": "TCP"}]}]
     ports = {port["port"] for rule in policy["spec"]["egress"] for port in rule["ports"]}
     assert ports == {53, 443, 6443, 8443, 8080}
-    (test_pod,) = _of(rendered["defaults"], "Pod")
+    (test,) = _of(rendered["defaults"], "Job")
+    labels = test["spec"]["template"]["metadata"]["labels"]
+    assert of_test["spec"]["podSelector"]["matchLabels"] == labels
     wanted = policy["spec"]["podSelector"]["matchLabels"].items()
-    assert not wanted <= test_pod["metadata"]["labels"].items(), "the test pod may ask"
+    assert not wanted <= labels.items(), "the test pod may ask"
 
 
 def test_no_role_has_a_wildcard_or_reads_secrets(rendered: dict[str, list[Manifest]]) -> None:

@@ -18,6 +18,12 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version }}
 {{- .Values.tokenKeySecret | default (printf "%s-token-key" (include "prorl.name" .)) }}
 {{- end }}
 
+{{/* Not the operator's: its Service and NetworkPolicy must not select the test. */}}
+{{- define "prorl.testLabels" -}}
+app.kubernetes.io/name: prorl-operator-test
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
 {{- define "prorl.image" -}}
 {{- with .Values.image -}}
 {{ .repository }}{{ if .digest }}@{{ .digest }}{{ else }}:{{ .tag | default $.Chart.AppVersion }}{{ end }}
