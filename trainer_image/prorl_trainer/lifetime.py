@@ -13,7 +13,7 @@ from prorl_api.wire import Outcome, RoleCount, Stage, StatusDocument, Terminatio
 
 from prorl_trainer.actions import StopRequested
 from prorl_trainer.api import build_app, serve
-from prorl_trainer.checkpoint.files import storage_errors
+from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.place import open_medium
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import LOOPBACK, Context
@@ -31,7 +31,8 @@ log = logging.getLogger(__name__)
 
 async def live(context: Context) -> TerminationMessage:
     """A whole life; never raises for what a user can cause."""
-    desk = _desk(context)
+    store = CheckpointStore(open_medium(context), keep=context.job.spec.checkpoint.keep)
+    desk = make_desk(context, store)
     for command in requests_of(context.job.spec):
         desk.control.command(command)
     desk.control.listen()
@@ -45,13 +46,14 @@ async def live(context: Context) -> TerminationMessage:
     try:
         if context.local:
             _write_endpoint(context, port)
-        return await _train(desk)
+        return await train(desk, Session(desk))
     finally:
         await runner.cleanup()
 
 
-def _desk(context: Context) -> Desk:
-    store = CheckpointStore(open_medium(context), keep=context.job.spec.checkpoint.keep)
+def make_desk(context: Context, store: CheckpointStore, journal: Files | None = None) -> Desk:
+    """Claims the store for this attempt. `journal`: the journal's file operations. Raises
+    CheckpointError, StorageError."""
     attempt = store.open_for_attempt(context.attempt, context.job.uid)
     spec, metrics = context.job.spec, Metrics()
     status = StatusHolder(
@@ -71,7 +73,7 @@ def _desk(context: Context) -> Desk:
         context=context,
         store=store,
         journal=Journal(
-            JournalDirectory(context.journal, store.writer),
+            JournalDirectory(context.journal, store.writer, journal),
             max_staleness=spec.rollout.max_staleness,
             count=metrics.count,
         ),
@@ -82,8 +84,8 @@ def _desk(context: Context) -> Desk:
     )
 
 
-async def _train(desk: Desk) -> TerminationMessage:
-    session = Session(desk)
+async def train(desk: Desk, session: Session) -> TerminationMessage:
+    """From the session's start to its end, whatever ends it."""
     training = asyncio.create_task(session.run())
     stopping = asyncio.create_task(_stop_before_training(desk, training))
     try:
