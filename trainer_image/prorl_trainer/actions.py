@@ -9,8 +9,8 @@ from prorl_api.wire import Stage
 from prorl_trainer.algo.staleness import refuse_other
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.control import Control
+from prorl_trainer.desk import Desk
 from prorl_trainer.observe.status import StatusHolder
 from prorl_trainer.protocols import LearnerGroup
 from prorl_trainer.saves import Saves
@@ -100,14 +100,14 @@ async def wait_for_resume(
     status.stage(Stage.TRAINING)
 
 
-async def load_last(
-    store: CheckpointStore, learners: LearnerGroup, status: StatusHolder
-) -> RunState | None:
-    """Loads the last checkpoint into the learners; its state, or None where there never was one.
-    Raises CheckpointError, StorageError."""
-    checkpoint = await asyncio.to_thread(store.load, Resume.LATEST)
-    if checkpoint is None:
-        return None
-    status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
-    await learners.load(checkpoint.shards)
-    return checkpoint.state
+async def go_on(desk: Desk, learners: LearnerGroup, first: RunState) -> RunState:
+    """The state that the run goes on from, with the last checkpoint loaded into the learners and
+    the journal open: `first` where there never was one. Raises CheckpointError, StorageError."""
+    state, checkpoint = first, await asyncio.to_thread(desk.store.load, Resume.LATEST)
+    if checkpoint is not None:
+        desk.status.message(f"Loading the checkpoint of step {checkpoint.manifest.step}")
+        await learners.load(checkpoint.shards)
+        state = checkpoint.state
+        desk.control.durable(state, finished=state.step)
+    await desk.journal.open(state)
+    return state

@@ -134,14 +134,11 @@ class Session:
         self._joined = True
         status.message("Loading the learners")
         learners = self._learners = await start.learners(desk.context, model_dir)
-        if (loaded := await actions.load_last(desk.store, learners, status)) is not None:
-            desk.control.durable(loaded, finished=loaded.step)
-        self.state = loaded or first
-        await desk.journal.open(self.state)
+        state = self.state = await actions.go_on(desk, learners, first)
         status.message("Waiting for the engines")
         parts = self._parts(prompts, verifier, learners)
         try:
-            return await train(parts, self.state)
+            return await train(parts, state)
         finally:
             await parts.collector.close()
 

@@ -3,12 +3,14 @@
     python tests/bench/exact_resume kills [--once 50 --five 36 --twenty 14 --aimed 3]
     python tests/bench/exact_resume suspend
     python tests/bench/exact_resume budgets
+    python tests/bench/exact_resume processes [--runs 6]
     python tests/bench/exact_resume sample          a little of each; CI runs it
 
-Each attempt is a process that is forked from this one and does what a coordinator does (attempt.py
-says what is left out). At the end sha256 of policy, optimizer, reference and state, and of what
-each step was trained on, must be those of a run that nobody has disturbed; and no group may have
-been generated that was in the journal already. JSON on stdout; exit code 1 if there is a problem.
+In all but `processes` (processes.py) each attempt is a process that is forked from this one and
+does what a coordinator does; attempt.py says what is left out. At the end sha256 of policy,
+optimizer, reference and state, and of what each step was trained on, must be those of a run that
+nobody has disturbed, and no group may have been generated that was in the journal already. JSON on
+stdout; exit code 1 if there is a problem.
 """
 
 import argparse
@@ -27,6 +29,7 @@ from budgets import CASES, Case, within
 from kills import AIMED, Kills
 from marks import Stage
 from measuring import machine
+from processes import processes
 from run import Undisturbed
 from suspend import STAGES, suspend
 
@@ -40,18 +43,36 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("what", choices=["kills", "suspend", "budgets", "sample"])
+    parser.add_argument("what", choices=["kills", "suspend", "budgets", "processes", "sample"])
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--once", type=int, default=50, help="runs with one kill")
     parser.add_argument("--five", type=int, default=36, help="runs with five")
     parser.add_argument("--twenty", type=int, default=14, help="runs with twenty")
     parser.add_argument("--aimed", type=int, default=3, help="runs for each stage, of three kills")
+    parser.add_argument("--runs", type=int, default=6, help="of processes")
     parser.add_argument("--keep", type=Path, help="directory for the runs; default: none is kept")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        found = measure(args, args.keep or Path(name))
+        directory = args.keep or Path(name)
+        found = (
+            whole_runs(args, directory) if args.what == "processes" else measure(args, directory)
+        )
     print(json.dumps(found))
     return 1 if found["problems"] else 0
+
+
+def whole_runs(args: argparse.Namespace, directory: Path) -> dict[str, Any]:
+    """The figures of the runs of all processes."""
+    begun = time.monotonic()
+    rows = processes(directory, args.runs, args.seed)
+    return {
+        "machine": machine(),
+        "what": args.what,
+        "seed": args.seed,
+        "processes": rows,
+        "problems": [problem for row in rows for problem in row["problems"]],
+        "seconds": round(time.monotonic() - begun, 1),
+    }
 
 
 def measure(args: argparse.Namespace, directory: Path) -> dict[str, Any]:

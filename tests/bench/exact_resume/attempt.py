@@ -6,48 +6,34 @@ in processes of their own, the weight channel between them, and the verifier's H
 """
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-from learner_rank import make_learner
 from marks import Marks, Stage
+from parts import Engine, JournalFiles, Judge, Learners, OnePlace, Store, append
 from prorl_api.commands import Command, CommandKind
 from prorl_api.exit_codes import ExitCode
 from prorl_trainer import actions, start
-from prorl_trainer.checkpoint.directory import Directory
-from prorl_trainer.checkpoint.files import Files
-from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import CheckpointStore, WriteShards
 from prorl_trainer.context import Context
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
 from prorl_trainer.desk import Desk
-from prorl_trainer.learn.local import InProcessLearnerGroup
 from prorl_trainer.lifetime import make_desk, train
 from prorl_trainer.loop import Parts
 from prorl_trainer.loop import train as steps
-from prorl_trainer.rollout.hf_engine import HfEngine
 from prorl_trainer.rollout.pool import EnginePool
 from prorl_trainer.session import Session
 from prorl_trainer.types import (
     Completion,
     GenerationRequest,
     OnCompletion,
-    Prompt,
-    TrainingBatch,
-    UpdateResult,
-    UpdateSettings,
-    Verdict,
 )
-from prorl_verifier.domains.logic import grader
 
-LEDGER, DRAWN, RESULT = "ledger.jsonl", "drawn.txt", "result.json"
+DRAWN, RESULT = "drawn.txt", "result.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -57,81 +43,6 @@ class Slow:
     step: int
     """Finished steps when it begins."""
     seconds: float
-
-
-class Store(CheckpointStore):
-    """Says when it is writing."""
-
-    def __init__(self, context: Context, marks: Marks) -> None:
-        super().__init__(Directory(context.checkpoints), keep=context.job.spec.checkpoint.keep)
-        self._marks = marks
-
-    async def commit(self, state: RunState, write_shards: WriteShards, now: float) -> Manifest:
-        with self._marks.during(Stage.SAVING):
-            return await super().commit(state, write_shards, now)
-
-
-class JournalFiles(Files):
-    """Say when a group is being written."""
-
-    def __init__(self, marks: Marks) -> None:
-        self._marks = marks
-
-    def append(self, path: Path, data: bytes) -> None:
-        with self._marks.during(Stage.JOURNAL):
-            super().append(path, data)
-
-
-class Judge:
-    """protocols.Verifier around the verifier's own scorer."""
-
-    def __init__(self, marks: Marks) -> None:
-        self._marks = marks
-
-    async def verify(self, prompt: Prompt, completion: Completion) -> Verdict:
-        with self._marks.during(Stage.VERIFYING):
-            score, reason = await asyncio.to_thread(
-                lambda: grader(prompt.answer, prompt.meta)(completion.text)
-            )
-        return Verdict(score=score, reason=reason)
-
-
-class Learners(InProcessLearnerGroup):
-    """Write down what each step is trained on."""
-
-    def __init__(self, model_dir: Path, directory: Path, marks: Marks) -> None:
-        self.learner = make_learner(model_dir)
-        self._ledger = directory / LEDGER
-        self._marks = marks
-
-    async def update(self, batch: TrainingBatch, settings: UpdateSettings) -> UpdateResult:
-        with self._marks.during(Stage.LEARNING):
-            trained = hashlib.sha256(repr((batch, settings)).encode()).hexdigest()
-            append(self._ledger, json.dumps({"step": batch.step, "batch": trained}))
-            return await super().update(batch, settings)
-
-    async def reset_reference(
-        self, *, source: str | None = None, clear_optimizer: bool = False
-    ) -> None:
-        with self._marks.during(Stage.RESET):
-            await super().reset_reference(source=source, clear_optimizer=clear_optimizer)
-
-
-class Engine(HfEngine):
-    """pool_engine.PoolEngine; asks for nothing to be loaded first."""
-
-    async def ready(self) -> None:
-        """It is."""
-
-
-class OnePlace:
-    """pool_engine.PlaceList of this process."""
-
-    def find(self) -> list[str]:
-        return ["here/0"]
-
-    def is_leaving(self, place: str) -> bool:
-        return False
 
 
 class Here(Session):
@@ -153,7 +64,7 @@ class Here(Session):
         model_dir, tokenizer = await start.model(context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(context.job, prompts)
-        checkpoint = await asyncio.to_thread(desk.store.load, start.resume_of(context))
+        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
         self.state = first if checkpoint is None else start.same_run(first, checkpoint, spec)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         self._pool = EnginePool(
@@ -166,16 +77,14 @@ class Here(Session):
         self._pool.open()
         learners = Learners(model_dir, context.directory, self._marks)
         self._learners = learners
-        if (loaded := await actions.load_last(desk.store, learners, self._status)) is not None:
-            desk.control.durable(loaded)
-        self.state = loaded or first
-        await desk.journal.open(self.state)
+        self.state = await actions.go_on(desk, learners, first)
         self._marks.end(Stage.LOADING)
         parts = self._parts(prompts, Judge(self._marks), learners)
         try:
             return await steps(parts, self.state)
         finally:
             await parts.collector.close()
+            await self._saves.end()
 
     def _parts(self, *given: Any) -> Parts:
         parts = super()._parts(*given)
@@ -226,12 +135,6 @@ class Here(Session):
         """sha256 of policy, optimizer and reference as they are now."""
         assert isinstance(self._learners, Learners)
         return self._learners.learner.parts()
-
-
-def append(path: Path, line: str) -> None:
-    """Survives the process from now on, whatever ends it."""
-    with path.open("a") as file:
-        file.write(line + "\n")
 
 
 async def live(context: Context, marks: Marks, slow: Slow | None = None) -> int:

@@ -8,14 +8,17 @@ import os
 import select
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from attempt import Engine, Slow, live
+from attempt import Slow, live
 from marks import Aim, Marks
+from parts import Engine
 from prorl_trainer.context import Context
+from tqdm import tqdm
 
 MARKS = "marks"
 LIMIT_S = 600.0
@@ -80,6 +83,8 @@ def prepare(model_dir: Path) -> None:
     """Does once what every attempt would have to do: what is here now is shared with all of them.
     Raises RuntimeError if a thread is left, which a fork would lose."""
     torch.set_num_threads(1)
+    # Its own lock is a semaphore of all processes: who is killed with it stops the others.
+    tqdm.set_lock(threading.RLock())
     Engine(model_dir)  # transformers compiles hundreds of expressions for its first model
     gc.collect()
     gc.freeze()

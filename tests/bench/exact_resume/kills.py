@@ -14,7 +14,8 @@ from run import Run, Undisturbed, drawn, new_run
 
 AIMED = (
     Stage.VALIDATING, Stage.GENERATING, Stage.DRAWN, Stage.VERIFYING, Stage.JOURNAL,
-    Stage.PAUSED, Stage.LEARNING, Stage.SYNC, Stage.RESET, Stage.SAVING,
+    Stage.PAUSED, Stage.LEARNING, Stage.SYNC, Stage.RESET,
+    Stage.STAGING, Stage.SAVING,
 )  # fmt: skip
 
 

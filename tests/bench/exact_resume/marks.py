@@ -12,7 +12,7 @@ from pathlib import Path
 
 
 class Stage(IntEnum):
-    """What can be going on. Of several at once the last of this list names the moment."""
+    """What can be going on."""
 
     BETWEEN = 0
     LOADING = 1
@@ -27,8 +27,10 @@ class Stage(IntEnum):
     LEARNING = 8
     SYNC = 9
     RESET = 10
-    SAVING = 11
-    """From the staging of the state to the last removed old checkpoint."""
+    STAGING = 11
+    """The state is copied for a save."""
+    SAVING = 12
+    """From the first file of a checkpoint to the last removed old one, while others go on."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,7 +90,9 @@ class Marks:
         self._map[stage] -= 1
 
 
-def stage_in(path: Path) -> Stage:
-    """The moment at which a process has ended."""
-    going_on = [Stage(number) for number, count in enumerate(path.read_bytes()) if count]
-    return max(going_on, default=Stage.BETWEEN)
+def moment(path: Path) -> str:
+    """What a process was doing when it ended: of several at once the last of the list, and whether
+    a checkpoint was being written meanwhile."""
+    going_on = {Stage(number) for number, count in enumerate(path.read_bytes()) if count}
+    what = max(going_on - {Stage.SAVING}, default=Stage.BETWEEN).name
+    return f"{what}, SAVING" if Stage.SAVING in going_on else what

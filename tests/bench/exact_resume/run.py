@@ -11,10 +11,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from attempt import DRAWN, LEDGER, RESULT, Slow
+from attempt import DRAWN, RESULT, Slow
 from forking import MARKS, Attempt, fork, prepare
 from job import STEPS, make_context
-from marks import Aim, Stage, stage_in
+from marks import Aim, Stage, moment
+from parts import LEDGER
 from prorl_trainer.checkpoint.manifest import read_manifest
 from prorl_trainer.context import Context
 from prorl_trainer.journal.record import group_name, read_key
@@ -50,7 +51,7 @@ class Run:
         code = attempt.ended()
         self._compare_drawn()
         if code < 0:
-            self.stages[stage_in(self.directory / MARKS).name] += 1
+            self.stages[moment(self.directory / MARKS)] += 1
             self._finished |= set(journalled(self.context.journal))
         return code
 
@@ -73,7 +74,7 @@ class Run:
         files = read_manifest(last).files
         # torch's index of the shards has a random name of the save in it.
         state = {n: entry.sha256 for n, entry in files.items() if not n.endswith(".metadata")}
-        return self.result["digests"] | state
+        return self.result.get("digests", {}) | state
 
     @property
     def result(self) -> dict[str, Any]:
