@@ -14,9 +14,8 @@ def test_runs_that_were_killed_and_stopped_end_as_the_one_that_nobody_disturbed(
     )
     found = json.loads(done.stdout)
     assert found["problems"] == []
-    assert found["kills"]["kills"] >= 5
     moments = " ".join(found["kills"]["kills by what was going on"])
-    assert all(name in moments for name in ("RESET", "SAVING", "JOURNAL"))
+    assert all(name in moments for name in ("JOURNAL", "SYNC", "RESET", "SAVING"))
     assert [row["acknowledged step"] for row in found["suspend"]] == [2, 5]
     [killed] = found["budgets"]
     assert (killed["exit code"], killed["steps lost"]) == (-9, 0)

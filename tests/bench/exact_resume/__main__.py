@@ -102,7 +102,7 @@ def _kills(args: argparse.Namespace, kills: Kills) -> dict[str, Any]:
     if args.what == "sample":
         kills.at_random(runs=1, kills=1)
         kills.at_random(runs=1, kills=5)
-        kills.at(SAMPLE_AIMS)
+        kills.at(SAMPLE_AIMS, spread=0)
         return kills.figures()
     for runs, number in ((args.once, 1), (args.five, 5), (args.twenty, 20)):
         kills.at_random(runs, number)

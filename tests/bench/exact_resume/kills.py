@@ -26,6 +26,7 @@ class Kills:
         self._directory = directory
         self._undisturbed = undisturbed
         self._rng = random.Random(seed)
+        self._spread = 1.0
         self.stages: Counter[str] = Counter()
         self.runs = 0
         self.kills = 0
@@ -41,8 +42,10 @@ class Kills:
         for _ in range(runs):
             self._disturb([None] * kills)
 
-    def at(self, stages: Sequence[Stage]) -> None:
-        """One run, killed at each of the stages in turn, wherever in it."""
+    def at(self, stages: Sequence[Stage], *, spread: float = 1.0) -> None:
+        """One run, killed at each of the stages in turn: within this share of the time that the
+        stage usually takes. With 0 at its beginning, whatever time anything takes."""
+        self._spread = spread
         self._disturb(stages)
 
     def figures(self) -> dict[str, Any]:
@@ -80,7 +83,7 @@ class Kills:
     def _aimed(self, run: Run, stage: Stage) -> int:
         times = self._undisturbed.times[stage]
         nth = self._rng.randint(1, max(1, len(times) // 4))
-        delay_s = self._rng.uniform(0, median(times))
+        delay_s = self._rng.uniform(0, median(times) * self._spread)
         return run.end(run.start(Aim(stage=stage, nth=nth, delay_s=delay_s)))
 
     def _count(self, run: Run) -> None:
