@@ -17,6 +17,12 @@ AIMED = (
     Stage.PAUSED, Stage.LEARNING, Stage.SYNC, Stage.RESET,
     Stage.STAGING, Stage.SAVING,
 )  # fmt: skip
+WHILE_LOADING = 0.1
+"""Share of the random kills that come before the first step: a start takes as long as many steps,
+and would get most of them."""
+REACH = 1.6
+"""Longest time to a kill, in fair shares of the steps that the kills to come divide. It is below 2,
+so that few runs end before they were killed as often as they should."""
 
 
 class Kills:
@@ -32,6 +38,8 @@ class Kills:
         self.kills = 0
         self.problems: list[str] = []
         self.by_kills: Counter[int] = Counter()
+        self.random_runs: dict[str, dict[int, int]] = {}
+        """Kills wanted -> kills had -> runs."""
         self.relearned = 0
         """Steps that were learned once more: the lost ones, and the learning of those whose groups
         were in the journal."""
@@ -39,8 +47,10 @@ class Kills:
 
     def at_random(self, runs: int, kills: int) -> None:
         """Each run is killed so many times, anywhere between fork and end."""
+        before = Counter(self.by_kills)
         for _ in range(runs):
             self._disturb([None] * kills)
+        self.random_runs[str(kills)] = dict(sorted((self.by_kills - before).items()))
 
     def at(self, stages: Sequence[Stage], *, spread: float = 1.0) -> None:
         """One run, killed at each of the stages in turn: within this share of the time that the
@@ -55,6 +65,7 @@ class Kills:
             "kills": self.kills,
             "kills by what was going on": dict(sorted(self.stages.items())),
             "runs by kills": dict(sorted(self.by_kills.items())),
+            "of these at random, by kills wanted": self.random_runs,
             "steps learned again": self.relearned,
             "groups generated": self.generated,
             "problems": self.problems,
@@ -73,10 +84,12 @@ class Kills:
         self._count(run)
 
     def _at_random(self, run: Run, left: int) -> int:
-        whole = self._undisturbed
         attempt = run.start()
-        share = 2 * whole.steps_s / (left + 1)
-        if not attempt.wait(self._rng.uniform(0, whole.start_s + share)):
+        longest_s = self._undisturbed.start_s
+        if self._rng.random() > WHILE_LOADING:
+            run.wait_loaded(attempt)
+            longest_s = REACH * self._undisturbed.steps_s / (left + 1)
+        if not attempt.wait(self._rng.uniform(0, longest_s)):
             attempt.send(SIGKILL)
         return run.end(attempt)
 

@@ -46,6 +46,11 @@ class Run:
         self.attempts += 1
         return fork(self.context, aim, slow)
 
+    def wait_loaded(self, attempt: Attempt) -> None:
+        """Until its first step begins, or it has ended."""
+        while moment(self.directory / MARKS) == Stage.LOADING.name and not attempt.wait(0.002):
+            pass
+
     def end(self, attempt: Attempt) -> int:
         """Waits for its end and looks at what it has left."""
         code = attempt.ended()
