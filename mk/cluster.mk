@@ -1,6 +1,6 @@
 CLUSTER := env -u PYTHONPATH PYTHONPATH=tests PRORL_CACHE=$(CACHE) $(BIN)/python -m cluster
 
-.PHONY: cluster-deps images cluster-up cluster-down cluster-status demo-cluster
+.PHONY: cluster-deps images cluster-up cluster-down cluster-status demo-cluster disruptions
 
 cluster-deps: env ## install Debian packages, build the Kubernetes commands and Prometheus, take schemas (cached)
 	@tests/cluster/packages.sh
@@ -22,3 +22,6 @@ cluster-status: ## what runs in it
 
 demo-cluster: images ## the quickstart on the local Kubernetes (EXAMPLE=file)
 	@$(CLUSTER) demo --file $(EXAMPLE)
+
+disruptions: images ## take a job's pods in every way a node knows (root; half an hour; ARGS="-k preempted")
+	@$(BIN)/pytest tests/disruptions $(ARGS)

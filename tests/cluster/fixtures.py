@@ -7,13 +7,18 @@ import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 from cluster.control_plane import ControlPlane, missing
+from cluster.job import Job
 from cluster.local import LocalCluster, cannot_run
 from cluster.product import Product
 
-CRDS = Path(__file__).parents[2] / "crds"
+ROOT = Path(__file__).parents[2]
+CRDS = ROOT / "crds"
+QUICKSTART = ROOT / "examples" / "quickstart.yaml"
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +49,22 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Product]:
         yield installed
     finally:
         cluster.stop()
+
+
+@pytest.fixture
+def quickstart() -> dict[str, Any]:
+    """The example as users have it; a test may change it."""
+    return dict(yaml.safe_load(QUICKSTART.read_text()))
+
+
+@pytest.fixture
+def job(product: Product, request: pytest.FixtureRequest) -> Iterator[Job]:
+    """A job to be applied, in a namespace of its own under Pod Security `restricted`."""
+    namespace = "".join(c if c.isalnum() else "-" for c in request.node.name.lower())
+    namespace = namespace[-40:].strip("-")
+    product.namespace(namespace)
+    yield Job(product=product, namespace=namespace, name="q")
+    product.kubectl("delete", "namespace", namespace, "--wait")
 
 
 def need_commands() -> None:

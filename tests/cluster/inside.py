@@ -12,6 +12,8 @@ from cluster.control_plane import NODE, ControlPlane
 
 CHECK_PERIOD_S = 1.0
 PERSISTENT_VOLUMES = 32
+REVIVED = ("kubelet",)
+"""It may end while its pods run on, as on any node; tests/disruptions kills it."""
 TMPFS = ("/run", "/var/lib/cni")
 """Hidden below tmpfs: what Debian's packages and earlier runs have there is not ours."""
 
@@ -32,7 +34,7 @@ def main(directory: Path, network: str, cgroup: str) -> None:
         say("node is ready")
         (directory / "ready").touch()
         while True:
-            plane.processes.check()
+            plane.processes.check(revive=REVIVED)
             reap()
             time.sleep(CHECK_PERIOD_S)
 

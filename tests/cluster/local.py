@@ -95,6 +95,15 @@ class LocalCluster:
         remove_cgroups(self.cgroup)
         shutil.rmtree(self.directory, ignore_errors=True)
 
+    def pid_of(self, program: str) -> int:
+        """Of one of its programs, in this process's namespace; it must run."""
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):  # it has just ended
+                words = (folder / "cmdline").read_bytes().decode().split("\0")
+                if Path(words[0]).name == program and str(self.directory) in " ".join(words):
+                    return int(folder.name)
+        raise ClusterError(f"No {program} runs for {self.directory}.")
+
     @property
     def cgroup(self) -> str:
         """Name below every cgroup v1 hierarchy."""

@@ -149,6 +149,7 @@ class Node:
             # The disk of a developer's machine is his own business.
             "imageGCHighThresholdPercent": 100,
             "evictionHard": {"memory.available": "100Mi", "nodefs.available": "1%"},
+            "evictionPressureTransitionPeriod": "5s",
             "syncFrequency": "10s",
         }
 

@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,22 +15,30 @@ class Processes:
     """Started in `directory`, where each has its log NAME.log."""
 
     directory: Path
+    _commands: dict[str, list[str]] = field(default_factory=dict)
     _running: dict[str, "subprocess.Popen[bytes]"] = field(default_factory=dict)
 
     def start(self, program: Path | str, *arguments: object) -> None:
         """The program is killed by the kernel when this process ends, however it ends."""
-        name = Path(program).name
-        tie = [str(shutil.which("setpriv")), "--pdeathsig", "KILL"]
-        with self._log(name).open("wb") as log:
-            self._running[name] = subprocess.Popen(
-                [*tie, str(program), *map(str, arguments)],
-                cwd=self.directory, stdout=log, stderr=log,
-            )  # fmt: skip
+        self._start([str(program), *map(str, arguments)])
 
-    def check(self) -> None:
-        """Raises RuntimeError with the end of its log when one has ended."""
-        for name, process in self._running.items():
+    def _start(self, command: list[str]) -> None:
+        name = Path(command[0]).name
+        tie = [str(shutil.which("setpriv")), "--pdeathsig", "KILL"]
+        with self._log(name).open("ab") as log:
+            self._commands[name] = command
+            self._running[name] = subprocess.Popen(
+                [*tie, *command], cwd=self.directory, stdout=log, stderr=log
+            )
+
+    def check(self, *, revive: Collection[str] = ()) -> None:
+        """Raises RuntimeError with the end of its log when one has ended. Those to `revive` are
+        started again, as an init system would do."""
+        for name, process in list(self._running.items()):
             if process.poll() is not None:
+                if name in revive:
+                    self._start(self._commands[name])
+                    continue
                 tail = self._log(name).read_text(errors="replace")[-LOG_TAIL_CHARACTERS:]
                 raise RuntimeError(f"{name} has ended with code {process.returncode}:\n{tail}")
 

@@ -1,0 +1,54 @@
+"""Pods that something outside the job takes, one role after the other."""
+
+from collections.abc import Callable
+
+import pytest
+from cluster.job import Job
+from disturbed import (
+    REPLACED_S,
+    ROLES,
+    Manifest,
+    Tally,
+    finished,
+    one_lost,
+    pods_disrupted,
+    start,
+    told,
+)
+from taking import evict, preemptor
+
+STEPS = 60
+
+
+def each_role_is_taken(
+    job: Job, quickstart: Manifest, take: Callable[[Job, str, str], None], reason: str
+) -> None:
+    start(job, quickstart, STEPS)
+    for role in ROLES:
+        expected = Tally.of(job).after_disruption()
+        with one_lost(job, role) as pod:
+            take(job, role, pod)
+        assert Tally.of(job) == expected, job.describe()
+        assert pods_disrupted(job, role, reason) == 1
+        assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", pod)
+    finished(job, STEPS)
+
+
+@pytest.mark.timeout(2400)
+def test_an_evicted_pod_of_each_role_is_replaced_and_charged_to_nobody(
+    job: Job, quickstart: Manifest
+) -> None:
+    each_role_is_taken(
+        job, quickstart, lambda job, _, pod: evict(job, pod), "EvictionByEvictionAPI"
+    )
+
+
+@pytest.mark.timeout(2400)
+def test_a_preempted_pod_of_each_role_is_replaced_and_charged_to_nobody(
+    job: Job, quickstart: Manifest
+) -> None:
+    def preempt(job: Job, role: str, pod: str) -> None:
+        with preemptor(job, role):
+            job.until(f"{pod} is leaving", lambda: pod not in job.ready_pods(role), REPLACED_S)
+
+    each_role_is_taken(job, quickstart, preempt, "PreemptionByScheduler")

@@ -1,0 +1,146 @@
+"""A small job whose pods are taken away one by one, and what must be true after each loss."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from cluster.job import Job
+from cluster.product import RELEASE, SYSTEM
+from prorl_api.spec_roles import Role
+
+Manifest = dict[str, Any]
+ROLES = ("verifier", "rollout", "trainer", "coordinator")
+"""A lost coordinator takes longest, so it comes last."""
+CRITICAL = (Role.COORDINATOR, Role.TRAINER)
+"""Their failures are charged to runPolicy.maxRestarts."""
+REPLACED_S = 420.0
+MORE_STEPS = 2
+LOST_TOGETHER_S = 30
+"""Losses that are closer together may count as one (docs/lifecycle.md)."""
+
+
+def shrunk(manifest: Manifest, steps: int) -> Manifest:
+    """The quickstart with one pod of each role, an engine that starts fast and no long pauses."""
+    spec = manifest["spec"]
+    spec["model"]["uri"] = "tiny://llama"
+    spec["algorithm"] |= {"steps": steps, "promptsPerStep": 16, "samplesPerPrompt": 4}
+    del spec["data"]["validation"]
+    spec["referenceReset"]["everySteps"] = 10
+    spec["checkpoint"]["everySteps"] = 3
+    spec["rollout"] |= {"engine": "transformers", "pod": {"resources": _small("3Gi")}}
+    spec["trainer"]["pod"]["resources"] = _small("3Gi")
+    spec["runPolicy"] = {"maxRestarts": 20, "backoff": {"baseSeconds": 1, "maxSeconds": 2}}
+    return manifest
+
+
+def _small(memory: str) -> Manifest:
+    return {"cpu": "200m", "memory": memory}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tally:
+    """What a job's status has counted."""
+
+    disruptions: int
+    restarts: int
+    counted: int
+    failed: dict[str, int]
+
+    @classmethod
+    def of(cls, job: Job) -> "Tally":
+        """As it is now."""
+        status = job.status()
+        roles = status.get("roles", {})
+        return cls(
+            disruptions=status.get("disruptions", 0),
+            restarts=status.get("restarts", 0),
+            counted=status.get("restartsCounted", 0),
+            failed={role: roles.get(role, {}).get("failed", 0) for role in ROLES},
+        )
+
+    def after_failure_of(self, role: str) -> "Tally":
+        """One more failed pod of the role."""
+        charged = int(role in CRITICAL)
+        return Tally(
+            disruptions=self.disruptions,
+            restarts=self.restarts + charged,
+            counted=self.counted + charged,
+            failed=self.failed | {role: self.failed[role] + 1},
+        )
+
+    def after_disruption(self) -> "Tally":
+        """One more, of any role and however many pods."""
+        return Tally(
+            disruptions=self.disruptions + 1,
+            restarts=self.restarts,
+            counted=self.counted,
+            failed=self.failed,
+        )
+
+
+def only(job: Job, role: str) -> str:
+    """The ready pod of the role."""
+    (name,) = job.until(f"a ready {role}", lambda: job.ready_pods(role), REPLACED_S)
+    return str(name)
+
+
+def start(job: Job, manifest: Manifest, steps: int) -> None:
+    """Returns after two steps."""
+    job.apply(shrunk(manifest, steps))
+    job.until("two steps", lambda: job.step() >= MORE_STEPS, REPLACED_S)
+
+
+@contextmanager
+def one_lost(job: Job, role: str) -> Iterator[str]:
+    """Yields the role's pod, which the block takes away. Then another is there, and trains; all
+    other pods are those that were there before."""
+    before = {one: only(job, one) for one in ROLES}
+    with trained_on(job):
+        yield before[role]
+        job.until(f"{before[role]} is gone", lambda: before[role] not in ready(job), REPLACED_S)
+    after = {one: only(job, one) for one in ROLES}
+    changed = {one for one in ROLES if before[one] != after[one]}
+    assert changed == {role}, f"{before} became {after}"
+
+
+def ready(job: Job) -> set[str]:
+    """Names of all ready pods."""
+    return {name for role in ROLES for name in job.ready_pods(role)}
+
+
+@contextmanager
+def trained_on(job: Job) -> Iterator[None]:
+    """After the block all roles become ready, and two more steps are made."""
+    yield
+    for role in ROLES:
+        only(job, role)
+    step = job.step()
+    job.until(f"steps after {step}", lambda: job.step() >= step + MORE_STEPS, REPLACED_S)
+
+
+def pods_disrupted(job: Job, role: str, reason: str) -> float:
+    """The operator's counter, since it was started."""
+    service = f"{RELEASE}-prorl-operator-metrics:metrics"
+    path = f"/api/v1/namespaces/{SYSTEM}/services/{service}/proxy/metrics"
+    for line in job.product.kubectl("get", "--raw", path).splitlines():
+        labels = (f'namespace="{job.namespace}"', f'reason="{reason}"', f'role="{role}"')
+        if line.startswith("prorl_operator_job_pods_disrupted_total{") and all(
+            label in line for label in labels
+        ):
+            return float(line.rsplit(" ", 1)[1])
+    return 0.0
+
+
+def told(job: Job, reason: str, words: str) -> bool:
+    """Whether an Event of the reason has these words."""
+    return any(one == reason and words in note for one, note in job.events())
+
+
+def finished(job: Job, steps: int) -> None:
+    """Succeeded, and every step was finished once."""
+    assert job.until_ended(REPLACED_S) == "Succeeded", job.describe()
+    assert job.times_trained() == dict.fromkeys(range(1, steps + 1), 1)
+    status = job.status()
+    assert status["progress"]["step"] == steps
+    assert status["checkpoint"]["lastStep"] == steps
