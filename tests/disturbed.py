@@ -1,11 +1,13 @@
 """A small job whose pods are taken away one by one, and what must be true after each loss."""
 
-from collections.abc import Iterator
+import json
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from cluster.job import Job
+from cluster.job import Answer, Job
 from cluster.product import RELEASE, SYSTEM
 from prorl_api.spec_roles import Role
 
@@ -16,15 +18,40 @@ CRITICAL = (Role.COORDINATOR, Role.TRAINER)
 """Their failures are charged to runPolicy.maxRestarts."""
 REPLACED_S = 420.0
 MORE_STEPS = 2
-LOST_TOGETHER_S = 30
-"""Losses that are closer together may count as one (docs/lifecycle.md)."""
+APART_S = 35.0
+"""Losses within 30 s of each other may count as one (docs/lifecycle.md)."""
+STEPS_AHEAD = 30
 
 
-def shrunk(manifest: Manifest, steps: int) -> Manifest:
+class LastingJob(Job):
+    """It gets more steps to do as long as a test waits for something, whatever a step takes."""
+
+    def until(self, what: str, check: Callable[[], Answer], timeout_s: float) -> Answer:
+        """As Job's."""
+
+        def checked() -> Answer:
+            self._outlast()
+            return check()
+
+        return super().until(what, checked, timeout_s)
+
+    def steps(self) -> int:
+        """To be done."""
+        job = self.product.find("prorljob", self.name, self.namespace) or {}
+        return int(job["spec"]["algorithm"]["steps"])
+
+    def _outlast(self) -> None:
+        if self.step() > self.steps() - STEPS_AHEAD:
+            spec = {"algorithm": {"steps": self.steps() + STEPS_AHEAD}}
+            text = json.dumps({"spec": spec})
+            self.kubectl("patch", "prorljob", self.name, "--type=merge", "-p", text)
+
+
+def shrunk(manifest: Manifest) -> Manifest:
     """The quickstart with one pod of each role, an engine that starts fast and no long pauses."""
     spec = manifest["spec"]
     spec["model"]["uri"] = "tiny://llama"
-    spec["algorithm"] |= {"steps": steps, "promptsPerStep": 16, "samplesPerPrompt": 4}
+    spec["algorithm"] |= {"steps": 2 * STEPS_AHEAD, "promptsPerStep": 16, "samplesPerPrompt": 4}
     del spec["data"]["validation"]
     spec["referenceReset"]["everySteps"] = 10
     spec["checkpoint"]["everySteps"] = 3
@@ -79,26 +106,28 @@ class Tally:
         )
 
 
-def only(job: Job, role: str) -> str:
+def only(job: LastingJob, role: str) -> str:
     """The ready pod of the role."""
     (name,) = job.until(f"a ready {role}", lambda: job.ready_pods(role), REPLACED_S)
     return str(name)
 
 
-def start(job: Job, manifest: Manifest, steps: int) -> None:
+def start(job: LastingJob, manifest: Manifest) -> None:
     """Returns after two steps."""
-    job.apply(shrunk(manifest, steps))
+    job.apply(shrunk(manifest))
     job.until("two steps", lambda: job.step() >= MORE_STEPS, REPLACED_S)
 
 
 @contextmanager
-def one_lost(job: Job, role: str) -> Iterator[str]:
-    """Yields the role's pod, which the block takes away. Then another is there, and trains; all
-    other pods are those that were there before."""
+def one_lost(job: LastingJob, role: str) -> Iterator[str]:
+    """Yields the role's pod, which the block takes away. Returns when another is there and trains,
+    and the next loss will be counted apart; all other pods are those that were there before."""
     before = {one: only(job, one) for one in ROLES}
     with trained_on(job):
         yield before[role]
         job.until(f"{before[role]} is gone", lambda: before[role] not in ready(job), REPLACED_S)
+        lost = time.monotonic()
+    job.until("time to pass", lambda: time.monotonic() > lost + APART_S, REPLACED_S)
     after = {one: only(job, one) for one in ROLES}
     changed = {one for one in ROLES if before[one] != after[one]}
     assert changed == {role}, f"{before} became {after}"
@@ -110,7 +139,7 @@ def ready(job: Job) -> set[str]:
 
 
 @contextmanager
-def trained_on(job: Job) -> Iterator[None]:
+def trained_on(job: LastingJob) -> Iterator[None]:
     """After the block all roles become ready, and two more steps are made."""
     yield
     for role in ROLES:
@@ -137,8 +166,9 @@ def told(job: Job, reason: str, words: str) -> bool:
     return any(one == reason and words in note for one, note in job.events())
 
 
-def finished(job: Job, steps: int) -> None:
+def finished(job: LastingJob) -> None:
     """Succeeded, and every step was finished once."""
+    steps = job.steps()
     assert job.until_ended(REPLACED_S) == "Succeeded", job.describe()
     assert job.times_trained() == dict.fromkeys(range(1, steps + 1), 1)
     status = job.status()

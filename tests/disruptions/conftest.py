@@ -1,5 +1,15 @@
 """Fixtures of the layer that takes a job's pods away in every way a node knows."""
 
-from cluster.fixtures import job, product, quickstart
+import pytest
+from cluster.fixtures import job as one_job
+from cluster.fixtures import product, quickstart
+from cluster.job import Job
+from disturbed import LastingJob
 
-__all__ = ["job", "product", "quickstart"]
+__all__ = ["one_job", "product", "quickstart"]
+
+
+@pytest.fixture
+def job(one_job: Job) -> LastingJob:
+    """In a namespace of its own."""
+    return LastingJob(product=one_job.product, namespace=one_job.namespace, name=one_job.name)

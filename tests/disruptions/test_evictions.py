@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 import pytest
-from cluster.job import Job
 from disturbed import (
     REPLACED_S,
     ROLES,
+    LastingJob,
     Manifest,
     Tally,
     finished,
@@ -17,13 +17,11 @@ from disturbed import (
 )
 from taking import evict, preemptor
 
-STEPS = 60
-
 
 def each_role_is_taken(
-    job: Job, quickstart: Manifest, take: Callable[[Job, str, str], None], reason: str
+    job: LastingJob, quickstart: Manifest, take: Callable[[LastingJob, str, str], None], reason: str
 ) -> None:
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     for role in ROLES:
         expected = Tally.of(job).after_disruption()
         with one_lost(job, role) as pod:
@@ -31,12 +29,12 @@ def each_role_is_taken(
         assert Tally.of(job) == expected, job.describe()
         assert pods_disrupted(job, role, reason) == 1
         assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", pod)
-    finished(job, STEPS)
+    finished(job)
 
 
 @pytest.mark.timeout(2400)
 def test_an_evicted_pod_of_each_role_is_replaced_and_charged_to_nobody(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
     each_role_is_taken(
         job, quickstart, lambda job, _, pod: evict(job, pod), "EvictionByEvictionAPI"
@@ -45,9 +43,9 @@ def test_an_evicted_pod_of_each_role_is_replaced_and_charged_to_nobody(
 
 @pytest.mark.timeout(2400)
 def test_a_preempted_pod_of_each_role_is_replaced_and_charged_to_nobody(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
-    def preempt(job: Job, role: str, pod: str) -> None:
+    def preempt(job: LastingJob, role: str, pod: str) -> None:
         with preemptor(job, role):
             job.until(f"{pod} is leaving", lambda: pod not in job.ready_pods(role), REPLACED_S)
 

@@ -1,11 +1,9 @@
 """Pods that end by their own fault: killed, out of memory, over their share of the disk."""
 
 import pytest
-from cluster.job import Job
-from disturbed import ROLES, Manifest, Tally, finished, one_lost, start, told
+from disturbed import ROLES, LastingJob, Manifest, Tally, finished, one_lost, start, told
 from taking import exhaust_memory, fill_tmp, kill, limit_disk
 
-STEPS = 60
 GIB = 1 << 30
 DISK_MB = 1024
 
@@ -17,41 +15,43 @@ def memory(manifest: Manifest, role: str) -> int:
 
 
 @pytest.mark.timeout(2400)
-def test_a_killed_container_of_each_role_is_a_failure(job: Job, quickstart: Manifest) -> None:
-    start(job, quickstart, STEPS)
+def test_a_killed_container_of_each_role_is_a_failure(
+    job: LastingJob, quickstart: Manifest
+) -> None:
+    start(job, quickstart)
     for role in ROLES:
         expected = Tally.of(job).after_failure_of(role)
         with one_lost(job, role) as pod:
             kill(job, pod)
         assert Tally.of(job) == expected, job.describe()
-    finished(job, STEPS)
+    finished(job)
 
 
 @pytest.mark.timeout(2400)
 def test_a_container_of_each_role_that_runs_out_of_memory_is_a_failure(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     for role in ROLES:
         expected = Tally.of(job).after_failure_of(role)
         with one_lost(job, role) as pod:
             exhaust_memory(job, pod, memory(quickstart, role))
         assert Tally.of(job) == expected, job.describe()
         assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", "OOMKilled")
-    finished(job, STEPS)
+    finished(job)
 
 
 @pytest.mark.timeout(2400)
 def test_a_pod_that_goes_over_its_own_limit_of_the_disk_is_a_failure(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
     """The kubelet evicts it, but no other pod would have made it do so."""
     limit_disk(job, f"{DISK_MB}Mi")
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     for role in ("verifier", "trainer"):
         expected = Tally.of(job).after_failure_of(role)
         with one_lost(job, role) as pod:
             fill_tmp(job, pod, DISK_MB + 256)
         assert Tally.of(job) == expected, job.describe()
         assert told(job, "PodReplaced", "Evicted")
-    finished(job, STEPS)
+    finished(job)

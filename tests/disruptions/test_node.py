@@ -6,10 +6,10 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 
 import pytest
-from cluster.job import Job
 from disturbed import (
     REPLACED_S,
     ROLES,
+    LastingJob,
     Manifest,
     Tally,
     finished,
@@ -21,19 +21,18 @@ from disturbed import (
 )
 from taking import drained, hanging, node_conditions, short_of_memory, signal_kubelet, tainted
 
-STEPS = 60
 UNREACHABLE = "node.kubernetes.io/unreachable"
 TOLERATED_S = 5
 
 
-def containers(job: Job) -> dict[str, str]:
+def containers(job: LastingJob) -> dict[str, str]:
     """Role to the container that runs."""
     return {
         role: job.pods(role)[0]["status"]["containerStatuses"][0]["containerID"] for role in ROLES
     }
 
 
-def all_lost(job: Job, away: Callable[[Job], AbstractContextManager[None]]) -> None:
+def all_lost(job: LastingJob, away: Callable[[LastingJob], AbstractContextManager[None]]) -> None:
     """Counted as disruptions, and as nothing else."""
     before, old = Tally.of(job), {only(job, role) for role in ROLES}
     with trained_on(job), away(job):
@@ -44,19 +43,21 @@ def all_lost(job: Job, away: Callable[[Job], AbstractContextManager[None]]) -> N
 
 
 @pytest.mark.timeout(2400)
-def test_a_job_lives_through_a_drain_and_a_tainted_node(job: Job, quickstart: Manifest) -> None:
+def test_a_job_lives_through_a_drain_and_a_tainted_node(
+    job: LastingJob, quickstart: Manifest
+) -> None:
     """The operator is on the node too, so nobody sees how the pods went."""
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     all_lost(job, drained)
     all_lost(job, lambda job: tainted(job, "spot=notice:NoExecute"))
-    finished(job, STEPS)
+    finished(job)
 
 
 @pytest.mark.timeout(2400)
 def test_pods_that_a_node_short_of_memory_evicts_are_charged_to_nobody(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     before = Tally.of(job)
 
     def evicted() -> float:
@@ -69,21 +70,21 @@ def test_pods_that_a_node_short_of_memory_evicts_are_charged_to_nobody(
     after = Tally.of(job)
     assert replace(after, disruptions=before.disruptions) == before, job.describe()
     assert after.disruptions > before.disruptions
-    finished(job, STEPS)
+    finished(job)
 
 
 @pytest.mark.timeout(2400)
 def test_a_kubelet_that_ends_changes_nothing_and_one_that_hangs_costs_the_pods(
-    job: Job, quickstart: Manifest
+    job: LastingJob, quickstart: Manifest
 ) -> None:
     toleration = {"key": UNREACHABLE, "operator": "Exists", "effect": "NoExecute"}
     toleration["tolerationSeconds"] = TOLERATED_S  # type: ignore[assignment]
     for role in ROLES:
         quickstart["spec"].setdefault(role, {}).setdefault("pod", {})["tolerations"] = [toleration]
-    start(job, quickstart, STEPS)
+    start(job, quickstart)
     before, running = Tally.of(job), containers(job)
     with trained_on(job):
         signal_kubelet(job, signal.SIGKILL)
     assert (containers(job), Tally.of(job)) == (running, before)
     all_lost(job, hanging)
-    finished(job, STEPS)
+    finished(job)
