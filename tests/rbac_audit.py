@@ -8,7 +8,7 @@ from typing import Any
 Right = tuple[str, str, str]
 """API group, resource (with subresource), verb."""
 Manifest = dict[str, Any]
-POLICY = {
+OPERATOR: Manifest = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived"],
@@ -17,7 +17,7 @@ POLICY = {
         {"level": "None"},
     ],
 }
-"""For kube-apiserver: the requests of the operator's ServiceAccount and nothing else."""
+"""An audit policy for kube-apiserver: the requests of the operator's ServiceAccount and no others."""
 
 
 @dataclass(kw_only=True, slots=True)

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from cluster.pki import make_pki
 from cluster.processes import Processes
-from rbac_audit import POLICY
+from rbac_audit import OPERATOR, Manifest
 
 HERE = Path(__file__).parent
 START_TIMEOUT_S = 90
@@ -61,11 +61,13 @@ def free_port() -> int:
 
 @dataclass(kw_only=True)
 class ControlPlane:
-    """Use as a context manager. `address` is where others reach the API server."""
+    """Use as a context manager. `address` is where others reach the API server; `audit_policy`
+    says what it writes into `audit_log`."""
 
     directory: Path
     address: str = LOOPBACK
     scheduler: bool = False
+    audit_policy: Manifest = field(default_factory=lambda: OPERATOR)
     processes: Processes = field(init=False)
     port: int = field(default_factory=free_port)
 
@@ -84,7 +86,7 @@ class ControlPlane:
 
     @property
     def audit_log(self) -> Path:
-        """What the operator has asked for, as JSON lines."""
+        """JSON lines."""
         return self.directory / "audit.log"
 
     @property
@@ -131,7 +133,7 @@ class ControlPlane:
             )  # fmt: skip
 
     def _start_servers(self) -> None:
-        (self.directory / "audit-policy.yaml").write_text(json.dumps(POLICY))
+        (self.directory / "audit-policy.yaml").write_text(json.dumps(self.audit_policy))
         etcd, peer = (f"http://{LOOPBACK}:{free_port()}" for _ in range(2))
         self.processes.start(
             binaries() / "etcd", "--data-dir", "etcd", "--unsafe-no-fsync",
