@@ -58,6 +58,8 @@ def _lost_pods(observed: Observed, now: datetime) -> Iterator[tuple[str, Disrupt
             if existed(slot, observed):
                 yield slot.host_name, Disruption.GONE
             continue
+        if not (pod.ended or pod.leaving):
+            continue  # it may be marked already; the deletion that follows can still be refused
         why = find_pod_disruption(pod)
         if why is not None and observed.ledger.is_new(fault_of(pod, observed.rules, now)):
             yield pod.name, why

@@ -150,6 +150,17 @@ def test_a_pod_that_is_gone_is_a_disruption_too() -> None:
     assert (said.reason, "rollout-0 (Gone)" in said.message) == ("Gone", True)
 
 
+def test_a_pod_that_is_marked_to_be_taken_is_not_lost_before_it_goes() -> None:
+    """The mark comes before the deletion, which may be refused."""
+    observed = settle(make_observed(*(make_pod_view(slot) for slot in EVERY_SLOT)))
+    marked = [
+        replace(pod, disruption=Disruption.EVICTION) if pod.slot == TRAINER else pod
+        for pod in observed.pods
+    ]
+    plan = make_plan(replace(observed, pods=tuple(marked)), NOW)
+    assert (plan.actions, plan.status) == ((), observed.stored)
+
+
 def test_a_failure_is_no_disruption() -> None:
     status = make_plan(make_observed(make_ended(TRAINER, 137)), NOW).status
     assert condition_of(status) is None
