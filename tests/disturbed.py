@@ -139,6 +139,15 @@ def ready(job: Job) -> set[str]:
     return {name for role in ROLES for name in job.ready_pods(role)}
 
 
+def staying(job: Job) -> set[str]:
+    """Names of all pods that nobody has taken; a node that does not answer makes none ready."""
+    return {
+        str(pod["metadata"]["name"])
+        for pod in job.pods()
+        if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"
+    }
+
+
 @contextmanager
 def trained_on(job: LastingJob) -> Iterator[None]:
     """After the block all roles become ready, and two more steps are made."""
