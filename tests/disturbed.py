@@ -21,6 +21,8 @@ MORE_STEPS = 2
 APART_S = 35.0
 """Losses within 30 s of each other may count as one (docs/lifecycle.md)."""
 STEPS_AHEAD = 30
+LEARNED = ("tokens", "reward_mean", "response_tokens_mean", "entropy", "grad_norm")
+"""What a step drew and learned, without its times."""
 
 
 class LastingJob(Job):
@@ -177,10 +179,21 @@ def told(job: Job, reason: str, words: str) -> bool:
 
 
 def finished(job: LastingJob) -> None:
-    """Succeeded, and every step was finished once."""
+    """Succeeded, no step is missing, and one that a loss without warning made it do again was the
+    same again, to the last bit: the journal has its groups, the checkpoint its weights."""
     steps = job.steps()
     assert job.until_ended(REPLACED_S) == "Succeeded", job.describe()
-    assert job.times_trained() == dict.fromkeys(range(1, steps + 1), 1)
     status = job.status()
-    assert status["progress"]["step"] == steps
-    assert status["checkpoint"]["lastStep"] == steps
+    assert (status["progress"]["step"], status["checkpoint"]["lastStep"]) == (steps, steps)
+    found: dict[int, set[tuple[float, ...]]] = {}
+    for record in job.records("step"):
+        learned = tuple(record["values"][name] for name in LEARNED)
+        found.setdefault(record["step"], set()).add(learned)
+    assert sorted(found) == list(range(1, steps + 1))
+    assert {step: learned for step, learned in found.items() if len(learned) > 1} == {}
+
+
+def finished_without_repeats(job: LastingJob) -> None:
+    """And every step was done once: each pod had the time to save."""
+    finished(job)
+    assert job.times_trained() == dict.fromkeys(range(1, job.steps() + 1), 1)

@@ -4,7 +4,9 @@ import pytest
 from cluster.fixtures import job as one_job
 from cluster.fixtures import product, quickstart
 from cluster.job import Job
-from disturbed import LastingJob
+
+pytest.register_assert_rewrite("disturbed")
+from disturbed import LastingJob  # noqa: E402  (its assertions are to say what they found)
 
 __all__ = ["one_job", "product", "quickstart"]
 

@@ -9,7 +9,7 @@ from disturbed import (
     LastingJob,
     Manifest,
     Tally,
-    finished,
+    finished_without_repeats,
     one_lost,
     pods_disrupted,
     start,
@@ -29,7 +29,7 @@ def each_role_is_taken(
         assert Tally.of(job) == expected, job.describe()
         assert pods_disrupted(job, role, reason) == 1
         assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", pod)
-    finished(job)
+    finished_without_repeats(job)
 
 
 @pytest.mark.timeout(2400)
