@@ -58,7 +58,8 @@ def shrunk(manifest: Manifest) -> Manifest:
     del spec["data"]["validation"]
     spec["referenceReset"]["everySteps"] = 10
     spec["checkpoint"]["everySteps"] = 3
-    spec["rollout"] |= {"engine": "transformers", "pod": {"resources": _small("3Gi")}}
+    spec["rollout"]["engine"] = "transformers"
+    spec["rollout"]["pod"]["resources"] = _small("3Gi")
     spec["trainer"]["pod"]["resources"] = _small("3Gi")
     spec["runPolicy"] = {"maxRestarts": 20, "backoff": {"baseSeconds": 1, "maxSeconds": 2}}
     return manifest
