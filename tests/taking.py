@@ -132,11 +132,14 @@ def drained(job: Job) -> Iterator[None]:
 
 @contextmanager
 def short_of_memory(job: Job) -> Iterator[None]:
-    """A kubelet that wants nearly all of the node's memory free."""
+    """A kubelet that wants nearly all of the node's memory free. A hard threshold would also be
+    taken off what the node has for pods, and a kubelet that starts anew would refuse those it has."""
     path = job.product.cluster.directory / "kubelet.json"
     before = path.read_text()
     config = json.loads(before)
-    config["evictionHard"]["memory.available"] = "99%"
+    config["evictionSoft"] = {"memory.available": "99%"}
+    config["evictionSoftGracePeriod"] = {"memory.available": "1s"}
+    config["evictionMaxPodGracePeriod"] = 60
     path.write_text(json.dumps(config))
     signal_kubelet(job, signal.SIGKILL)
     try:
