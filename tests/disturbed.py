@@ -147,7 +147,8 @@ def staying(job: Job) -> set[str]:
     return {
         str(pod["metadata"]["name"])
         for pod in job.pods()
-        if "deletionTimestamp" not in pod["metadata"] and pod["status"]["phase"] != "Failed"
+        if "deletionTimestamp" not in pod["metadata"]
+        and pod["status"]["phase"] in ("Pending", "Running")
     }
 
 

@@ -132,8 +132,8 @@ def drained(job: Job) -> Iterator[None]:
 
 @contextmanager
 def short_of_memory(job: Job) -> Iterator[None]:
-    """A kubelet that wants nearly all of the node's memory free. A hard threshold would also be
-    taken off what the node has for pods, and a kubelet that starts anew would refuse those it has."""
+    """A kubelet that wants nearly all of the node's memory free. A hard threshold would be taken
+    off what the node has for pods, and the kubelet, started anew, would refuse those it has."""
     path = job.product.cluster.directory / "kubelet.json"
     before = path.read_text()
     config = json.loads(before)
