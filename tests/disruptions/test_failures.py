@@ -45,8 +45,8 @@ def test_a_container_of_each_role_that_runs_out_of_memory_is_a_failure(
 def test_a_pod_of_each_role_that_is_over_its_own_limit_of_the_disk_has_failed(
     job: LastingJob, quickstart: Manifest
 ) -> None:
-    """The kubelet gives it a second. Of a pod that ends with 0 within it, as a verifier can, it says
-    nothing but that it has succeeded."""
+    """The kubelet gives it a second. Of a pod that ends with 0 meanwhile, as a verifier can, it
+    says nothing but that it has succeeded."""
     limit_disk(job, f"{DISK_MB}Mi")
     start(job, quickstart)
     for role in ROLES:
