@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.job import Answer, Job
@@ -93,21 +93,20 @@ class Tally:
     def after_failure_of(self, role: str) -> "Tally":
         """One more failed pod of the role."""
         charged = int(role in CRITICAL)
-        return Tally(
-            disruptions=self.disruptions,
+        return replace(
+            self,
             restarts=self.restarts + charged,
             counted=self.counted + charged,
             failed=self.failed | {role: self.failed[role] + 1},
         )
 
+    def after_end_in_peace_of(self, role: str) -> "Tally":
+        """One more pod of the role that ended with 0, and nobody knows why."""
+        return replace(self, restarts=self.restarts + int(role in CRITICAL))
+
     def after_disruption(self) -> "Tally":
         """One more, of any role and however many pods."""
-        return Tally(
-            disruptions=self.disruptions + 1,
-            restarts=self.restarts,
-            counted=self.counted,
-            failed=self.failed,
-        )
+        return replace(self, disruptions=self.disruptions + 1)
 
 
 def only(job: LastingJob, role: str) -> str:
