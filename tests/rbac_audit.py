@@ -17,7 +17,7 @@ OPERATOR: Manifest = {
         {"level": "None"},
     ],
 }
-"""An audit policy for kube-apiserver: the requests of the operator's ServiceAccount and no others."""
+"""An audit policy of kube-apiserver: the requests of the operator's ServiceAccount alone."""
 
 
 @dataclass(kw_only=True, slots=True)
