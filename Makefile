@@ -69,7 +69,7 @@ contract: env ## the parts against their documents and libraries
 	@$(BIN)/pytest tests/contract
 
 integration: env cluster-deps ## on a real kube-apiserver, Ray and torch
-	@$(BIN)/pytest tests/integration
+	@$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder tests/integration
 
 e2e: env images ## real jobs on a real node (root)
 	@$(BIN)/pytest tests/e2e

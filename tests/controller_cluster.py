@@ -199,7 +199,7 @@ class Operator:
         return self.process.wait(20)
 
 
-def until(what: str, check: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+def until(what: str, check: Callable[[], Any], timeout_s: float = 60.0) -> Any:
     """Waits for a truthy answer."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:

@@ -342,7 +342,7 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
     coordinator = Coordinator(space.create_job()["metadata"]["uid"])
     coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
     with (
-        serving(coordinator) as port,
+        played(coordinator) as port,
         running_operator(kubeconfig, "--no-leader-election", f"--coordinator-port={port}"),
     ):
         start_all(space, ip=COORDINATOR_IP)
