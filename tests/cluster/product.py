@@ -24,14 +24,19 @@ class Product:
 
     cluster: LocalCluster
 
-    def install(self) -> None:
-        """Returns when the operator is ready."""
+    def install(self, chart: Path = CHART) -> None:
+        """Or upgrade. Returns when the operator is ready."""
         self.namespace(SYSTEM)
         repository, _, tag = images.OPERATOR.rpartition(":")
         values = [f"image.repository={repository}", f"trainerImage={images.TRAINER}"]
         flags = [f"--set={','.join(values)}", f"--set-string=image.tag={tag}"]
         flags += ["--namespace", SYSTEM, "--wait", "--timeout", "90s"]
-        self.helm("upgrade", "--install", RELEASE, str(CHART), *flags)
+        self.helm("upgrade", "--install", RELEASE, str(chart), *flags)
+
+    def uninstall(self) -> None:
+        """Returns when the operator has gone. What the chart keeps stays."""
+        wait = ["--wait", "--cascade", "foreground", "--timeout", "90s"]
+        self.helm("uninstall", RELEASE, "--namespace", SYSTEM, *wait)
 
     def namespace(self, name: str) -> None:
         """Made if it is not there; Pod Security `restricted` is enforced in it."""

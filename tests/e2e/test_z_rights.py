@@ -7,7 +7,7 @@ from cluster.product import RELEASE, SYSTEM, Product
 from rbac_audit import granted, read_audit
 
 ACCOUNT = "prorl-prorl-operator"
-OTHER_FILES = 4
+OTHER_FILES = 5
 
 
 def test_rights_granted_are_rights_used(product: Product, request: pytest.FixtureRequest) -> None:
