@@ -3,25 +3,28 @@
 # What is in it: /opt/prorl/sbom.cdx.json (CycloneDX, from uv.lock). It needs no writable root.
 ARG BASE=python:3.11-slim-bookworm
 FROM ${BASE} AS build
-COPY pyproject.toml uv.lock README.md LICENSE /src/
-COPY crds /src/crds
-COPY operator /src/operator
-COPY trainer_image /src/trainer_image
 # pycosat, which reasoning-gym imports, has no wheel.
 RUN apt-get update \
  && apt-get install -y --no-install-recommends gcc libc6-dev \
     $(test -f "$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')/Python.h" \
       || echo python3-dev)
-# Compiled, since nothing may be cached in a read-only container.
+# First what others have made, in a layer that our own changes leave alone. Compiled, since nothing may
+# be cached in a read-only container.
+ENV UV_PROJECT_ENVIRONMENT=/opt/prorl UV_COMPILE_BYTECODE=1
+COPY pyproject.toml uv.lock README.md LICENSE /src/
+WORKDIR /src
 RUN python3 -m venv /tmp/uv && /tmp/uv/bin/pip install --no-cache-dir 'uv==0.13.*' \
- && cd /src && UV_PROJECT_ENVIRONMENT=/opt/prorl UV_COMPILE_BYTECODE=1 \
-    /tmp/uv/bin/uv sync --system-certs --no-cache --frozen --no-dev --no-editable --extra verifier \
+ && /tmp/uv/bin/uv sync --system-certs --no-cache --frozen --no-dev --extra verifier --no-install-project \
+ && /tmp/uv/bin/uv export --frozen --no-dev --quiet --format cyclonedx1.5 --extra verifier \
+    > /opt/prorl/sbom.cdx.json
+COPY crds /src/crds
+COPY operator /src/operator
+COPY trainer_image /src/trainer_image
+RUN /tmp/uv/bin/uv sync --system-certs --no-cache --frozen --no-dev --no-editable --extra verifier \
  && rm -rf /opt/prorl/lib/python3*/site-packages/prorl_operator \
            /opt/prorl/lib/python3*/site-packages/prorl_cli \
            /opt/prorl/lib/python3*/site-packages/prorl_trainer \
-           /opt/prorl/lib/python3*/site-packages/prorl_api \
- && /tmp/uv/bin/uv export --frozen --no-dev --quiet --format cyclonedx1.5 --extra verifier \
-    > /opt/prorl/sbom.cdx.json
+           /opt/prorl/lib/python3*/site-packages/prorl_api
 
 FROM ${BASE}
 ARG VERSION=0.1.0

@@ -3,8 +3,8 @@
     python -m cluster.images    builds what is missing, with a line for every long step
 
 base is a Debian with Python. The trainer's image is base and nothing more: the node mounts this
-checkout and its Python environment into it (node.base_spec). The operator's is built by its
-Dockerfile on top of base.
+checkout and its Python environment into it (node.base_spec). The operator's and the verifier's are
+built by their Dockerfiles on top of base.
 """
 
 import hashlib
@@ -19,13 +19,20 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 TRAINER = "prorl.test/trainer:1"
 OPERATOR = "prorl.test/operator:1"
+VERIFIER = "prorl.test/verifier:1"
 PAUSE = "prorl.test/pause:1"
 ENVIRONMENT = "/opt/prorl-environment"
 SOURCE = "/opt/prorl-source"
 """Where the node mounts the Python environment and this checkout."""
 PACKAGES = "python3,python3-venv,libgomp1,libnuma1,ca-certificates"
 PYTHON = Path("/usr/bin/python3.11")
-OPERATOR_PARTS = ("pyproject.toml", "uv.lock", "crds", "operator")
+LOCK = ("pyproject.toml", "uv.lock")
+PARTS = {
+    "base": ("tests/cluster/images.py",),
+    "operator": ("operator/Dockerfile", "operator", "crds", *LOCK),
+    "verifier": ("trainer_image/verifier.Dockerfile", "trainer_image/prorl_verifier", *LOCK),
+}
+"""What each is made of; a Dockerfile comes first."""
 CERTIFICATES = "/etc/ssl/certs:/etc/ssl/certs:ro"
 """A machine behind a proxy has certificates of its own."""
 
@@ -34,23 +41,22 @@ def missing() -> str | None:
     """Why the node would have no images, or None."""
     if Path(sys.executable).resolve() != PYTHON:
         return f"{sys.executable} is not of {PYTHON}, which the images have: `make PYTHON={PYTHON}`"
-    absent = [name for name in ("base", "operator") if not archive(name).exists()]
+    absent = [name for name in PARTS if not archive(name).exists()]
     return f"no image of {', '.join(absent)}: run `make images`" if absent else None
 
 
 def archive(name: str) -> Path:
     """OCI archive outside of the clone; its name tells what it was made of."""
     cache = Path(os.environ.get("PRORL_CACHE") or Path.home() / ".cache" / "prorl")
-    digest = hashlib.sha256(PACKAGES.encode() + Path(__file__).read_bytes())
-    if name == "operator":
-        for path in _files():
-            digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
+    digest = hashlib.sha256()
+    for path in (*_files("base"), *_files(name)):
+        digest.update(f"{path.relative_to(ROOT)}\n".encode() + path.read_bytes())
     return cache / "images" / f"{name}-{digest.hexdigest()[:12]}.oci.tar"
 
 
 def build() -> None:
     """Raises CalledProcessError; what the failed command said is on stderr."""
-    for name, make in (("base", _build_base), ("operator", _build_operator)):
+    for name in PARTS:
         target = archive(name)
         if target.exists():
             continue
@@ -58,7 +64,7 @@ def build() -> None:
         print(f"==> image of {name} ({time.strftime('%T')})", flush=True)
         part = target.with_suffix(".part")
         part.unlink(missing_ok=True)
-        make(part)
+        _build_base(part) if name == "base" else _build(name, part)
         for older in target.parent.glob(f"{name}-*.oci.tar"):
             older.unlink()
         part.rename(target)
@@ -67,7 +73,7 @@ def build() -> None:
 def load() -> None:
     """Into the containerd of this mount namespace."""
     containerd = ["ctr", "-n", "k8s.io", "images"]
-    for name in ("base", "operator"):
+    for name in PARTS:
         command = [*containerd, "import", str(archive(name))]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     tag = [*containerd, "tag", TRAINER, PAUSE]
@@ -88,16 +94,17 @@ def _build_base(target: Path) -> None:
     _push(TRAINER, target)
 
 
-def _build_operator(target: Path) -> None:
+def _build(name: str, target: Path) -> None:
+    image = f"prorl.test/{name}:1"
     known = _run("buildah", "images", "--format", "{{.Name}}:{{.Tag}}").split()
     if TRAINER not in known:
         _run("buildah", "pull", "-q", f"oci-archive:{archive('base')}")
-    if OPERATOR in known:
-        _run("buildah", "rmi", OPERATOR)  # or it would stay without a name
+    if image in known:
+        _run("buildah", "rmi", image)  # or it would stay without a name
     arguments = ["--isolation", "chroot", "--volume", CERTIFICATES]
-    arguments += ["--build-arg", f"BASE={TRAINER}", "--pull=never", "-t", OPERATOR]
-    _run("buildah", "bud", "-q", *arguments, "-f", "operator/Dockerfile", str(ROOT))
-    _push(OPERATOR, target)
+    arguments += ["--build-arg", f"BASE={TRAINER}", "--pull=never", "-t", image]
+    _run("buildah", "bud", "-q", *arguments, "-f", PARTS[name][0], str(ROOT))
+    _push(image, target)
 
 
 def _push(image: str, target: Path) -> None:
@@ -112,8 +119,8 @@ def _run(*command: str) -> str:
     return done.stdout
 
 
-def _files() -> Iterator[Path]:
-    for part in OPERATOR_PARTS:
+def _files(name: str) -> Iterator[Path]:
+    for part in PARTS[name]:
         top = ROOT / part
         found = [top] if top.is_file() else sorted(top.rglob("*"))
         yield from (path for path in found if path.is_file() and path.suffix != ".pyc")

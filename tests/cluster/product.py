@@ -29,6 +29,7 @@ class Product:
         self.namespace(SYSTEM)
         repository, _, tag = images.OPERATOR.rpartition(":")
         values = [f"image.repository={repository}", f"trainerImage={images.TRAINER}"]
+        values += [f"verifierImage={images.VERIFIER}"]
         flags = [f"--set={','.join(values)}", f"--set-string=image.tag={tag}"]
         flags += ["--namespace", SYSTEM, "--wait", "--timeout", "90s"]
         self.helm("upgrade", "--install", RELEASE, str(chart), *flags)
