@@ -80,6 +80,7 @@ _ACCEPTED: dict[str, dict[str, Any]] = {
             "onStall": "Restart",
             "ttlSecondsAfterFinished": 0,
             "keepPods": "None",
+            "evictions": "Refused",
         }
     },
     "pending-deadline-after-the-backoff": {"runPolicy": {"pendingDeadlineSeconds": 301}},
@@ -294,6 +295,7 @@ _REFUSED: dict[str, tuple[str, dict[str, Any]]] = {
         "spec.runPolicy.ttlSecondsAfterFinished",
         {"runPolicy": {"ttlSecondsAfterFinished": -1}},
     ),
+    "evictions-by-request": ("spec.runPolicy.evictions", {"runPolicy": {"evictions": "Never"}}),
     "keeps-failed-pods": ("spec.runPolicy.keepPods", {"runPolicy": {"keepPods": "Failed"}}),
     "explodes-on-a-stall": ("spec.runPolicy.onStall", {"runPolicy": {"onStall": "Explode"}}),
     "spike-factor-one": (

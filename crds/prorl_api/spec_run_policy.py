@@ -21,6 +21,17 @@ class KeepPods(StrEnum):
     """Those that still run stay too, and hold their GPUs: for somebody who wants to look."""
 
 
+class Evictions(StrEnum):
+    """What the eviction API is told: `kubectl drain`, autoscalers, deschedulers."""
+
+    ALLOWED = "Allowed"
+    """A pod may be evicted; it saves, and is replaced."""
+    REFUSED = "Refused"
+    """Coordinator and trainers stay: a drain of their nodes waits for the end of the job, or for
+    somebody who suspends it. A PodDisruptionBudget says so. Preemption, taints, pressure on a node
+    and its shutdown do not ask."""
+
+
 class StallAction(StrEnum):
     """What follows when no step is finished for too long."""
 
@@ -62,3 +73,5 @@ class RunPolicy(ApiModel):
     it stays."""
     keep_pods: KeepPods = KeepPods.ENDED
     """Pods that stay when the job has ended."""
+    evictions: Evictions = Evictions.ALLOWED
+    """Whether coordinator and trainers may be evicted while the job is not suspended."""

@@ -23,9 +23,11 @@ CHILDREN = (
     ("", "v1", "configmaps"),
     ("", "v1", "persistentvolumeclaims"),
     ("networking.k8s.io", "v1", "networkpolicies"),
+    ("policy", "v1", "poddisruptionbudgets"),
 )
 KINDS = {"services": "Service", "configmaps": "ConfigMap"}
 KINDS |= {"persistentvolumeclaims": "PersistentVolumeClaim", "networkpolicies": "NetworkPolicy"}
+KINDS |= {"poddisruptionbudgets": "PodDisruptionBudget"}
 OURS = f"{runtime.LABEL_MANAGED_BY}={runtime.MANAGED_BY}"
 
 

@@ -19,8 +19,10 @@ def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
 ) -> None:
     steps = 30
     quickstart["spec"]["trainer"]["replicas"] = 2
+    quickstart["spec"]["runPolicy"] = {"evictions": "Refused"}
     job.apply(with_steps(quickstart, steps))
     job.until("two steps", lambda: job.step() >= 2, READY_S)
+    evictions_are_refused(job, min(job.ready_pods("trainer")))
     for role in ("rollout", "verifier", "trainer"):
         lose_one(job, role)
     assert job.ready_pods("trainer") == {"q-trainer-0-2", "q-trainer-1-1"}
@@ -38,6 +40,13 @@ def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
     reasons = [reason for reason, _ in job.events()]
     assert reasons.count("PodReplaced") == 3
     assert reasons.count("Restarted") == 1
+
+
+def evictions_are_refused(job: Job, pod: str) -> None:
+    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+    path = f"/api/v1/namespaces/{job.namespace}/pods/{pod}/eviction"
+    with pytest.raises(RuntimeError, match="disruption budget"):
+        job.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
 
 
 def lose_one(job: Job, role: str) -> None:

@@ -37,7 +37,7 @@ class Watched(Protocol):
         """Pods that carry the job's labels, of whatever owner."""
 
     def children(self, key: Key) -> Iterable[Manifest]:
-        """ConfigMaps, Services, NetworkPolicies and claims with the job's labels."""
+        """ConfigMaps, Services, NetworkPolicies, budgets and claims with the job's labels."""
 
 
 def newer(watched: Manifest | None, kind: str, name: str, memory: JobMemory) -> Manifest | None:

@@ -94,7 +94,7 @@ class Observed:
     pods: tuple[PodView, ...] = ()
     """Those that the job owns, by UID."""
     children: Mapping[tuple[str, str], Mapping[str, Any]] = field(default_factory=dict)
-    """(kind, name) -> manifest of ConfigMaps, Services, NetworkPolicies and claims."""
+    """(kind, name) -> manifest of ConfigMaps, Services, NetworkPolicies, budgets and claims."""
     document: StatusDocument | None = None
     token_refused: bool = False
     """The coordinator does not know the operator's token."""

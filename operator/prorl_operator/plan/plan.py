@@ -6,6 +6,8 @@ from datetime import datetime, timedelta
 from prorl_api.status import ConditionType, Phase, ProRLJobStatus
 
 from prorl_operator.build.config import build_config
+from prorl_operator.build.disruption_budget import KIND as BUDGET
+from prorl_operator.build.disruption_budget import build_disruption_budgets
 from prorl_operator.build.names import Manifest
 from prorl_operator.build.network import build_network_policies
 from prorl_operator.build.services import build_headless_service, build_verifier_service
@@ -121,11 +123,14 @@ def _objects(observed: Observed, now: datetime) -> Iterator[Action]:
 
 
 def desired_objects(observed: Observed) -> list[Manifest]:
-    """ConfigMap, Services, NetworkPolicies and, where the job brings none, the checkpoint claim."""
+    """ConfigMap, Services, NetworkPolicies, where evictions are refused a PodDisruptionBudget, and,
+    where the job brings none, the checkpoint claim."""
     job = observed.job
     claim = build_claim(job)
     objects = [build_config(job), build_headless_service(job), build_verifier_service(job)]
     objects += build_network_policies(job)
+    has_budget = (BUDGET, job.metadata.name) in observed.children
+    objects += build_disruption_budgets(job, has_one=has_budget)
     return [*objects, claim] if claim else objects
 
 
