@@ -25,7 +25,7 @@ class Audit:
     """What an audit log says."""
 
     used: set[Right] = field(default_factory=set)
-    denied: list[str] = field(default_factory=list)
+    denied: set[Right] = field(default_factory=set)
 
 
 def granted(manifests: Iterable[Manifest], account: str) -> set[Right]:
@@ -63,11 +63,11 @@ def _count(event: Manifest, audit: Audit) -> None:
     if what is None:  # /version and the like, which everybody may read
         return
     code = event.get("responseStatus", {}).get("code")
-    if event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
-        audit.denied.append(f"{event['verb']} {event['requestURI']}")
-        return
     sub = f"/{what['subresource']}" if "subresource" in what else ""
     right = (what.get("apiGroup", ""), what["resource"] + sub)
+    if event.get("annotations", {}).get("authorization.k8s.io/decision") == "forbid":
+        audit.denied.add((*right, event["verb"]))
+        return
     audit.used.add((*right, event["verb"]))
     if event["verb"] == "patch" and code == 201:
         audit.used.add((*right, "create"))  # an apply that creates needs both
