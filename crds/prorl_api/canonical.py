@@ -11,7 +11,7 @@ from prorl_api.spec_guard import GuardSpec
 from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_network import NetworkSpec
 from prorl_api.spec_output import TrackingSpec
-from prorl_api.spec_roles import RolloutSpec
+from prorl_api.spec_roles import CoordinatorSpec, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.spec_run_policy import RunPolicy
 from prorl_api.spec_scheduling import OPERATOR, SchedulingSpec
 from prorl_api.wire import JobDocument
@@ -29,7 +29,9 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     nothing, does not make a running job's checkpoints another job's.
     """
     # What may change while the job runs is no part of the spec's identity; nor is where it runs.
-    rollout = spec.rollout.model_copy(update={"replicas": RolloutSpec().replicas})
+    rollout = spec.rollout.model_copy(
+        update={name: getattr(RolloutSpec(), name) for name in ("replicas", "pod")}
+    )
     # `resume` too: a job made anew has to fit the checkpoints of the one before.
     checkpoint = spec.checkpoint.model_copy(
         update={name: getattr(CheckpointSpec(), name) for name in (*LIVE_CHECKPOINT, "resume")}
@@ -39,7 +41,10 @@ def spec_hash(spec: ProRLJobSpec) -> str:
     fixed = spec.model_copy(
         update={
             "suspend": False,
+            "coordinator": CoordinatorSpec(),
+            "trainer": spec.trainer.model_copy(update={"pod": TrainerSpec().pod}),
             "rollout": rollout,
+            "verifier": spec.verifier.model_copy(update={"pod": VerifierSpec().pod}),
             "checkpoint": checkpoint,
             "algorithm": algorithm,
             "reference_reset": reset,

@@ -221,13 +221,17 @@ def _add_rules(root: Schema) -> None:
 
 
 def _add_immutability(root: Schema) -> None:
-    fixed = dict.fromkeys(IMMUTABLE, (unchanged_cel, IMMUTABLE_MESSAGE))
-    fixed |= dict.fromkeys(WHILE_SUSPENDED, (suspended_cel, WHILE_SUSPENDED_MESSAGE))
-    for path, (cel, message) in fixed.items():
+    for path in IMMUTABLE:
         block, _, field = path.rpartition(".")
-        _validations(_node(root, block)).append(
-            {"rule": cel(field), "message": f"{path} {message}", "fieldPath": f".{field}"}
-        )
+        _refuse(root, block, field, unchanged_cel(field), f"{path} {IMMUTABLE_MESSAGE}")
+    for path in WHILE_SUSPENDED:
+        field = path.removeprefix("spec.")
+        _refuse(root, "spec", field, suspended_cel(field), f"{path} {WHILE_SUSPENDED_MESSAGE}")
+
+
+def _refuse(root: Schema, block: str, field: str, rule: str, message: str) -> None:
+    entry = {"rule": rule, "message": message, "fieldPath": f".{field}"}
+    _validations(_node(root, block)).append(entry)
 
 
 def _let_steps_grow(root: Schema) -> None:

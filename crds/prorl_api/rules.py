@@ -21,7 +21,14 @@ from prorl_api.safe_path import SAFE_CEL, SAFE_MEANING, SAFE_SAY, unsafe
 from prorl_api.spec_algorithm import AlgorithmSpec
 from prorl_api.spec_lifecycle import LIVE_CHECKPOINT, CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec
-from prorl_api.spec_roles import LABEL_KEY_PATTERN, PodSpec, RolloutSpec
+from prorl_api.spec_roles import (
+    LABEL_KEY_PATTERN,
+    PodSpec,
+    Role,
+    RolloutSpec,
+    TrainerSpec,
+    VerifierSpec,
+)
 
 
 def _min_replicas(spec: ProRLJobSpec) -> Iterator[Finding]:
@@ -139,9 +146,11 @@ def _but(path: str, block: type[ApiModel], *mutable: str) -> tuple[str, ...]:
 
 IMMUTABLE = (
     "spec.managedBy", "spec.image", "spec.gpuResourceName", "spec.model", "spec.data",
-    "spec.coordinator", "spec.trainer", "spec.verifier", "spec.network",
+    "spec.network",
     *_but("spec.algorithm", AlgorithmSpec, "steps"),
-    *_but("spec.rollout", RolloutSpec, "replicas"),
+    *_but("spec.trainer", TrainerSpec, "pod"),
+    *_but("spec.rollout", RolloutSpec, "replicas", "pod"),
+    *_but("spec.verifier", VerifierSpec, "pod"),
     *_but("spec.checkpoint", CheckpointSpec, *LIVE_CHECKPOINT),
     *_but("spec.referenceReset", ReferenceResetSpec, "request_token"),
 )  # fmt: skip
@@ -155,7 +164,7 @@ MUTABLE = (
 )  # fmt: skip
 """All others. The steps may only grow: fewer could already have been made."""
 
-WHILE_SUSPENDED = ("spec.scheduling",)
+WHILE_SUSPENDED = ("spec.scheduling", *(f"spec.{role}.pod" for role in Role))
 """May change while spec.suspend is true, or in the update that makes it so or ends it."""
 WHILE_SUSPENDED_MESSAGE = "may change only while spec.suspend is true"
 

@@ -12,7 +12,7 @@ from typing import Any
 from prorl_api.canonical import dumps, job_document
 from prorl_api.exit_codes import ExitCode
 from prorl_api.job import ProRLJob
-from prorl_api.rules import MUTABLE
+from prorl_api.rules import MUTABLE, WHILE_SUSPENDED
 from prorl_api.wire import JobDocument
 from pydantic import ValidationError
 
@@ -24,8 +24,8 @@ TERMINATION_BYTES = 8192
 REFUSED = 2
 """Exit code for a manifest or a directory that is refused, and of click for a wrong option."""
 MAY_DIFFER = (
-    "network", "managedBy", "scheduling", "checkpoint.resume",
-    *(path.removeprefix("spec.") for path in MUTABLE),
+    "network", "managedBy", "checkpoint.resume",
+    *(path.removeprefix("spec.") for path in (*MUTABLE, *WHILE_SUSPENDED)),
 )  # fmt: skip
 """Paths below spec that may differ when a run is resumed (prorl_api.canonical.spec_hash)."""
 

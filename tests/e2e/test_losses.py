@@ -95,7 +95,7 @@ def suspend_and_resume(job: Job) -> None:
     assert job.pods() == []
     status = job.status()
     assert status["checkpoint"]["lastStep"] == status["progress"]["step"]
-    patch(job, suspend=False)
+    patch(job, suspend=False, trainer={"pod": {"nodeSelector": {"kubernetes.io/os": "linux"}}})
     step = status["progress"]["step"]
     job.until("a step after the suspension", lambda: job.step() > step, READY_S)
 

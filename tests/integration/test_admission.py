@@ -16,6 +16,7 @@ import pytest
 from admission_cases import CASES, Case, manifest
 from prorl_api.job import ProRLJob
 from prorl_api.presets import GOVERNED
+from prorl_api.spec_roles import Role
 from prorl_api.validate import read_manifest, validate_manifest
 
 ROOT = Path(__file__).parents[2]
@@ -135,6 +136,8 @@ def test_the_refusal_names_field_value_and_limit(
         ({"failurePolicy": {"rules": [{"action": "Ignore", "onExitCodes": [14]}]}}, True),
         ({"managedBy": "example.com/other"}, False),
         ({"scheduling": {"queueName": "q"}, "suspend": True}, True),
+        ({"trainer": {"pod": {"nodeSelector": {"pool": "b"}}}, "suspend": True}, True),
+        ({"trainer": {"gpusPerReplica": 1}, "suspend": True}, False),
     ],
     ids=str,
 )
@@ -154,11 +157,20 @@ def test_steps_may_only_grow(kubectl: Kubectl, job: dict[str, Any]) -> None:
     assert "9 is less than the 2000 before: steps may only grow" in answer.stderr
 
 
-def test_the_place_of_a_running_job_stays(kubectl: Kubectl, job: dict[str, Any]) -> None:
-    text = json.dumps({"spec": {"scheduling": {"queueName": "q"}}})
+@pytest.mark.parametrize(
+    ("field", "patch"),
+    [
+        ("scheduling", {"scheduling": {"queueName": "q"}}),
+        *((f"{role}.pod", {role: {"pod": {"nodeSelector": {"pool": "b"}}}}) for role in Role),
+    ],
+)
+def test_the_place_of_a_running_job_stays(
+    kubectl: Kubectl, job: dict[str, Any], field: str, patch: dict[str, Any]
+) -> None:
+    text = json.dumps({"spec": patch})
     answer = kubectl("patch", "prl", "admission", "--type=merge", "-p", text)
     assert answer.returncode != 0
-    assert "spec.scheduling may change only while spec.suspend is true" in answer.stderr
+    assert f"spec.{field} may change only while spec.suspend is true" in answer.stderr
 
 
 def test_columns_show_the_status(kubectl: Kubectl, job: dict[str, Any]) -> None:

@@ -357,9 +357,12 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
         assert space.names("pods") == set()
         status = space.status()
         assert (status["progress"]["step"], status["checkpoint"]["lastStep"]) == (4, 4)
-        space.api.merge(path, {"spec": {"suspend": False}})
+        elsewhere = {"pod": {"nodeSelector": {"pool": "b"}}}
+        space.api.merge(path, {"spec": {"suspend": False, "trainer": elsewhere}})
         again = {name[:-1] + "2" for name in FIRST}
         until("the next incarnations", lambda: space.names("pods") == again)
+        trainer = space.api.get(f"{space.core}/pods/q-trainer-0-2")
+        assert trainer["spec"]["nodeSelector"] == {"pool": "b"}
         until("Resumed", lambda: space.condition("Suspended").get("status") == "False")
         assert space.status()["restarts"] == 0
         reasons = {"Suspending", "Suspended", "Resumed"}

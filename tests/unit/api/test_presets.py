@@ -15,7 +15,7 @@ from prorl_api.rules import IMMUTABLE, MUTABLE, WHILE_SUSPENDED
 from prorl_api.spec_algorithm import AlgorithmSpec, Estimator, KlEstimator, Preset
 from prorl_api.spec_lifecycle import CheckpointSpec
 from prorl_api.spec_reset import ReferenceResetSpec, ResetOptimizer
-from prorl_api.spec_roles import RolloutSpec
+from prorl_api.spec_roles import CoordinatorSpec, Role, RolloutSpec, TrainerSpec, VerifierSpec
 from prorl_api.wire import JobDocument
 from pydantic.alias_generators import to_camel
 
@@ -128,7 +128,8 @@ def test_a_field_that_changes_nothing_by_default_keeps_the_hash() -> None:
 
 SPLIT = {
     "rollout": RolloutSpec, "checkpoint": CheckpointSpec, "referenceReset": ReferenceResetSpec,
-    "algorithm": AlgorithmSpec,
+    "algorithm": AlgorithmSpec, "trainer": TrainerSpec, "verifier": VerifierSpec,
+    "coordinator": CoordinatorSpec,
 }  # fmt: skip
 """Blocks of which a part may change."""
 
@@ -149,6 +150,7 @@ def test_every_field_either_may_change_or_may_not() -> None:
 CHANGES: dict[str, dict[str, Any]] = {
     "suspend": {"suspend": True},
     "scheduling": {"scheduling": {"queueName": "q"}},
+    **{f"{role}.pod": {role: {"pod": {"nodeSelector": {"a": "b"}}}} for role in Role},
     "rollout.replicas": {"rollout": {"replicas": 3}},
     "guard": {"guard": {"klAbove": 1}},
     "runPolicy": {"runPolicy": {"maxRestarts": 1}},
