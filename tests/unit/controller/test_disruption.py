@@ -24,10 +24,10 @@ from controller_builders import (
 )
 from prorl_api.spec_roles import Role
 from prorl_api.status import Condition, ProRLJobStatus
-from prorl_operator.build.ledger import Cause
+from prorl_operator.build.ledger import BOUNDED, Cause
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.disruption import Disruption
-from prorl_operator.plan.failure import End, classify_end, fault_of, how_it_ended
+from prorl_operator.plan.failure import fault_of, how_it_ended
 from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import PodView
 from prorl_operator.plan.plan import make_plan
@@ -67,12 +67,22 @@ def test_every_end_is_in_its_bucket(slot: Slot, how: dict[str, Any], cause: Caus
 
 
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
-@pytest.mark.parametrize("how", [how for how, cause in ENDS.values() if cause is not Cause.FAILURE])
-def test_what_is_no_failure_never_uses_up_the_budget(slot: Slot, how: dict[str, Any]) -> None:
-    job = make_job(runPolicy={"maxRestarts": 0})
-    observed = make_observed(ended(slot, how), job=job, stored=make_status())
-    assert find_job_failure(observed, NOW) is None
-    assert make_plan(observed, NOW + timedelta(seconds=60)).status.restarts_counted == 0
+@pytest.mark.parametrize(("how", "cause"), ENDS.values(), ids=ENDS)
+def test_a_replaced_pod_is_counted_once_and_only_a_failure_uses_up_the_budget(
+    slot: Slot, how: dict[str, Any], cause: Cause
+) -> None:
+    later, failed = NOW + timedelta(seconds=60), cause is Cause.FAILURE
+    job = make_job(runPolicy={"maxRestarts": int(failed)})
+    observed = settle(make_observed(ended(slot, how), job=job, stored=make_status()), later)
+    assert observed.incarnations[slot] == 2
+    status = make_plan(observed, later).status
+    restarted = slot.role in BOUNDED and cause in (Cause.FAILURE, Cause.END)
+    taken = cause in (Cause.DISRUPTION, Cause.DELETION)
+    assert (status.restarts, status.restarts_counted, status.disruptions) == (
+        restarted, restarted and failed, taken,
+    )  # fmt: skip
+    assert getattr(status.roles, slot.role.value).failed == failed
+    assert find_job_failure(observed, later) is None
 
 
 def test_a_verifier_that_goes_in_peace_over_its_own_limit_says_so() -> None:
@@ -106,9 +116,11 @@ def test_a_failure_beside_an_eviction_waits_no_longer_for_it() -> None:
     observed = settle(make_observed(evicted, job=job))
     beside = make_ended(Slot(role=Role.TRAINER, index=1), 134)
     others = [p for p in observed.pods if p.slot != beside.slot]
-    status = make_plan(replace(observed, pods=(*others, beside)), NOW).status
+    observed = settle(replace(observed, pods=(*others, beside)))
+    status = make_plan(observed, NOW).status
     assert (status.restarts_counted, status.disruptions) == (0, 1)
-    assert classify_end(beside, ()) is End.COUNTED
+    assert status.roles.trainer.failed == 1
+    assert observed.incarnations[beside.slot] == 2
 
 
 def condition_of(status: ProRLJobStatus | None) -> Condition | None:
