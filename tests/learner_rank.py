@@ -7,7 +7,7 @@ import os
 import pickle
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 os.environ["OMP_NUM_THREADS"] = "1"
 
@@ -18,6 +18,8 @@ from prorl_trainer.learn.learner import Learner, RankSettings
 from prorl_trainer.learn.policy import full
 from prorl_trainer.types import ShardFiles
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 class Recording(Learner):
@@ -39,6 +41,12 @@ class Recording(Learner):
         """Both halves of a save."""
         self.stage()
         return self.write(place)
+
+    def stage_with(self, more: T) -> T:
+        """The next write has this to write too."""
+        self.stage()
+        self._staged |= {"more": more}
+        return more
 
     def parts(self) -> dict[str, str]:
         """A digest each of policy, optimizer and reference."""

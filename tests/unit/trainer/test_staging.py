@@ -11,9 +11,39 @@ import torch
 from learner_builders import build_model_dir, make_batch, make_settings
 from learner_rank import Recording
 from prorl_api.spec_roles import Precision
-from prorl_trainer.learn.shards import WRITER_NICE, _give_way
+from prorl_trainer.learn.shards import MAX_NICE, WRITER_NICE, write_shards
 from prorl_trainer.learn.staging import Staging
 from two_ranks import rank_settings
+
+LONGEST_WAIT_S = 60
+
+
+class Gate:
+    """In a state: whoever writes it waits here."""
+
+    def __init__(self) -> None:
+        self.reached, self.opened = threading.Event(), threading.Event()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        self.reached.set()
+        assert self.opened.wait(LONGEST_WAIT_S)
+        return Gate, ()
+
+
+class Probe:
+    """In a state: remembers how nice the threads are that write it."""
+
+    def __init__(self) -> None:
+        self.priorities: set[int] = set()
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        self.priorities.add(priority())
+        return Probe, ()
+
+
+def priority() -> int:
+    """Of this thread; 19 is the least."""
+    return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
 
 
 @pytest.fixture(params=list(Precision))
@@ -63,25 +93,36 @@ def test_training_goes_on_bit_for_bit_while_a_checkpoint_is_written(
     learner: Recording, tmp_path: Path
 ) -> None:
     learner.save(str(tmp_path / "start"))
+    start = learner.state_digest()
     learner.update(make_batch(), make_settings())
     undisturbed = learner.state_digest()
     learner.load(str(tmp_path / "start"))
-    writer = threading.Thread(target=learner.write, args=(str(tmp_path / "shards"),))
-    writer.start()
-    learner.update(make_batch(), make_settings())
-    writer.join()
+    gate = learner.stage_with(Gate())
+    with ThreadPoolExecutor(1) as writer:
+        writing = writer.submit(learner.write, str(tmp_path / "shards"))
+        assert gate.reached.wait(LONGEST_WAIT_S)
+        learner.update(make_batch(), make_settings())
+        assert not writing.done()
+        gate.opened.set()
+        writing.result()
     assert learner.state_digest() == undisturbed
+    learner.load(str(tmp_path / "shards"))
+    assert learner.state_digest() == start
 
 
-def test_the_writer_gives_way_and_nobody_else_does() -> None:
-    def priority() -> int:
-        return os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+@pytest.mark.parametrize("already", [0, 5, MAX_NICE])
+def test_the_writer_gives_way_and_nobody_else_does(already: int, tmp_path: Path) -> None:
+    probe, before = Probe(), priority()
+    nice = min(MAX_NICE, before + already)
 
-    before = priority()
-    with ThreadPoolExecutor(1, initializer=_give_way) as writer:
-        assert writer.submit(priority).result() == min(19, before + WRITER_NICE)
-        writer.submit(_give_way).result()
-        assert writer.submit(priority).result() == min(19, before + 2 * WRITER_NICE)
+    def write() -> int:
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
+        write_shards({"probe": probe}, str(tmp_path), None)
+        return priority()
+
+    with ThreadPoolExecutor(1) as caller:
+        assert caller.submit(write).result() == nice
+    assert probe.priorities == {min(MAX_NICE, nice + WRITER_NICE)}
     assert priority() == before
 
 
