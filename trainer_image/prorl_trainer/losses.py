@@ -3,6 +3,10 @@
 from dataclasses import dataclass
 
 MAX_LOSSES = 3
+"""One may be an accident, and a second befall the start after it; a third is taken for a fault that
+stays. Starts after a loss come without a pause and are nobody's restarts, so they must be few: the
+end with TRAINER_LOST hands over to spec.runPolicy, which pauses and counts. A job that never gets
+on has started its learners MAX_LOSSES x (maxRestarts + 1) times when it fails, 33 by default."""
 
 
 @dataclass(kw_only=True, slots=True)
