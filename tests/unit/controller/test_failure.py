@@ -1,5 +1,7 @@
 """What the end of a pod means, and when the job has failed for good."""
 
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from controller_builders import (
     make_pod_view,
     make_status,
     make_word,
+    settle,
 )
 from prorl_api.exit_codes import MEANING, ExitCode
 from prorl_api.status import Roles, RoleStatus
@@ -129,11 +132,26 @@ def test_a_used_up_budget_bounds_failures_of_coordinator_and_trainer_only(pod: P
     assert find_job_failure(with_restarts(3, 3, pod), NOW) is None
 
 
+def again(observed: Observed, at: datetime, **how: Any) -> Observed:
+    """The trainer's pod of now ends with code 1."""
+    pod = observed.newest(TRAINER)
+    assert pod is not None
+    ended = {"phase": "Failed", "ready": False, "exit_code": 1, "finished_at": at}
+    others = (one for one in observed.pods if one is not pod)
+    return replace(observed, pods=(*others, replace(pod, **ended, **how)))
+
+
 def test_disruptions_use_up_no_restart() -> None:
-    stored = make_status(restarts=100, restarts_counted=0)
-    job = make_job(runPolicy={"maxRestarts": 1})
-    observed = make_observed(make_ended(TRAINER, 1), job=job, stored=stored)
-    assert find_job_failure(observed, NOW) is None
+    observed, at = make_observed(job=make_job(runPolicy={"maxRestarts": 1})), NOW
+    for _ in range(3):
+        observed = settle(again(observed, at, disruption=Disruption.EVICTION), at)
+        at += timedelta(hours=1)
+    assert observed.ledger.disruptions == 3
+    failed = again(observed, at)
+    assert find_job_failure(failed, at) is None
+    failed = settle(failed, at)
+    at += timedelta(hours=1)
+    assert find_job_failure(again(failed, at), at) is not None
 
 
 def test_a_failure_that_has_its_replacement_is_not_counted_again() -> None:
