@@ -71,10 +71,12 @@ class Prompts:
 
 class ScriptedLearners:
     """`kl` has the KL of each update in turn, the last one for ever; None is not finite. The
-    "policy" is the list of updates made."""
+    "policy" is the list of updates made. Nothing but an update takes time."""
 
-    def __init__(self, kl: Sequence[float | None]) -> None:
+    def __init__(self, kl: Sequence[float | None], update_s: float = 1.0) -> None:
         self.script = list(kl)
+        self.update_s = update_s
+        self.now_s = 0.0
         self.policy: list[float] = []
         self.rates: list[float] = []
         self.references: list[tuple[list[float], bool]] = []
@@ -83,6 +85,7 @@ class ScriptedLearners:
         kl = self.script.pop(0) if len(self.script) > 1 else self.script[0]
         for _ in range(9):  # what is drawn meanwhile gets on
             await asyncio.sleep(0)
+        self.now_s += self.update_s
         self.rates.append(settings.learning_rate)
         if kl is None:
             raise NonFiniteError("Loss nan or gradient norm nan is not finite.")
@@ -108,11 +111,12 @@ class ScriptedLearners:
 
 
 class Run:
-    """A run in a directory; `scores` are those of the evaluations in turn."""
+    """A run in a directory; `scores` are those of the evaluations in turn. Its clock is that of
+    the learners."""
 
     def __init__(
         self, directory: Path, kl: Sequence[float | None], *, scores: Sequence[float] = (),
-        algorithm: dict[str, Any] | None = None, every: int = 1, **spec: Any,
+        algorithm: dict[str, Any] | None = None, every: int = 1, update_s: float = 1.0, **spec: Any,
     ) -> None:  # fmt: skip
         data: dict[str, Any] = {"train": [SET]}
         if scores:
@@ -128,11 +132,11 @@ class Run:
             }
         )
         self.scores = list(scores)
-        self.learners = ScriptedLearners(kl)
+        self.learners = ScriptedLearners(kl, update_s)
         self.directory = directory
         self.store = CheckpointStore(Directory(directory / "checkpoints"), keep=2)
         self.store.open_for_attempt(None)
-        self.saves = Saves(self.store, self.durable)
+        self.saves = Saves(self.store, self.durable, lambda: self.learners.now_s)
         self.finished = 0
         self.control = Control()
         self.found: list[Manifest] = []
@@ -204,7 +208,7 @@ class Run:
             learners=self.learners,
             publish=self.publish,
             save=self.save,
-            save_age_s=lambda: 0.0,
+            save_age_s=self.saves.age_s,
             settle=self.saves.settle,
             roll_back=partial(
                 actions.roll_back,

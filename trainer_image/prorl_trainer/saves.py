@@ -30,31 +30,35 @@ class Saves:
     again until `end`: the loop must not go on for long without checkpoints."""
 
     def __init__(
-        self, store: CheckpointStore, durable: Callable[[Manifest, RunState, SaveTimes], None]
+        self,
+        store: CheckpointStore,
+        durable: Callable[[Manifest, RunState, SaveTimes], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`durable` is told of each checkpoint once it is one."""
+        """`durable` is told of each checkpoint once it is one. `clock` is in seconds."""
         self.store = store
         self._durable = durable
+        self._clock = clock
         self._flight: asyncio.Task[None] | None = None
-        self._begun = time.monotonic()
+        self._begun = clock()
 
     def age_s(self) -> float:
         """Seconds since the last save was begun, or since this was made."""
-        return time.monotonic() - self._begun
+        return self._clock() - self._begun
 
     async def begin(self, state: RunState, learners: LearnerGroup) -> None:
         """Returns when the state is staged. Raises what the save before has failed with."""
-        start = time.monotonic()
+        start = self._clock()
         await self.settle()
         await learners.stage()
-        self._begun = time.monotonic()
+        self._begun = self._clock()
         blocked = self._begun - start
         self._flight = asyncio.create_task(self._write(state, learners, blocked))
 
     async def _write(self, state: RunState, learners: LearnerGroup, blocked: float) -> None:
-        start = time.monotonic()
+        start = self._clock()
         manifest = await self.store.commit(state, learners.write, time.time())
-        times = SaveTimes(blocked=blocked, written=time.monotonic() - start)
+        times = SaveTimes(blocked=blocked, written=self._clock() - start)
         self._durable(manifest, state, times)
 
     def check(self) -> None:

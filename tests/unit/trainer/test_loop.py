@@ -124,6 +124,18 @@ async def test_a_pause_is_saved_and_waits_for_resume(tmp_path: Path) -> None:
     assert again.ordinals == [3, 4, 5, 6, 7]
 
 
+@pytest.mark.parametrize(
+    ("update_s", "saved"), [(1.0, [8]), (4.0, [3, 6, 8]), (10.0, [1, 2, 3, 4, 5, 6, 7, 8])]
+)
+async def test_a_step_that_ends_so_long_after_the_last_save_is_saved(
+    tmp_path: Path, update_s: float, saved: list[int]
+) -> None:
+    checkpoint = {"everySteps": 100, "everySeconds": 10}
+    run = Run(tmp_path, [0.1], update_s=update_s, checkpoint=checkpoint)
+    await run.train()
+    assert [r["step"] for r in run.records("checkpoint")] == saved
+
+
 async def test_a_stop_ends_a_pause(tmp_path: Path) -> None:
     run = Run(tmp_path, [HIGH], guard={"klAbove": 1, "consecutive": 1, "action": "Pause"})
     training = asyncio.create_task(run.train())

@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,11 +54,14 @@ class Desk:
 
     def __init__(self, directory: Path, failures: Sequence[TrainingError | None] = ()) -> None:
         self.directory = directory
+        self.now_s = 100.0
         self.store = CheckpointStore(Directory(directory), keep=2)
         self.store.open_for_attempt(1)
         self.learners = Learners(failures)
         self.told: list[tuple[int, SaveTimes]] = []
-        self.saves = Saves(self.store, lambda m, _, times: self.told.append((m.step, times)))
+        self.saves = Saves(
+            self.store, lambda m, _, times: self.told.append((m.step, times)), lambda: self.now_s
+        )
         self.control = Control()
 
     async def save(self, state: RunState) -> None:
@@ -237,8 +239,27 @@ async def test_whoever_is_cancelled_while_waiting_does_not_end_the_save(tmp_path
 
 async def test_the_age_of_a_save_is_counted_from_its_begin(tmp_path: Path) -> None:
     desk = Desk(tmp_path)
-    before = time.monotonic()
+    desk.now_s += 5
+    assert desk.saves.age_s() == 5, "there was none"
     await desk.save(make_state(1))
-    assert 0 <= desk.saves.age_s() <= time.monotonic() - before
+    desk.now_s += 7
+    assert desk.saves.age_s() == 7
     desk.learners.gate.set()
     await desk.saves.settle()
+    assert desk.saves.age_s() == 7
+
+
+async def test_a_save_tells_how_long_the_loop_waited_and_how_long_it_was_written(
+    tmp_path: Path,
+) -> None:
+    desk = Desk(tmp_path)
+    await desk.save(make_state(1))
+    second = asyncio.create_task(desk.save(make_state(2)))
+    await until_writing(desk)
+    desk.now_s += 3
+    desk.learners.gate.set()
+    await second
+    await desk.saves.settle()
+    assert desk.told == [
+        (1, SaveTimes(blocked=0, written=3)), (2, SaveTimes(blocked=3, written=0)),
+    ]  # fmt: skip
