@@ -9,6 +9,7 @@ from bench.scrape.answers import Answer, Span, ask_all
 from bench.scrape.watched import JOB, SPACE
 from controller_builders import make_condition, make_status
 from controller_cluster import until
+from monitoring.uses import NOT_OURS
 from ports import free_port
 from prometheus.server import Prometheus, Target
 from prometheus_client import CollectorRegistry, start_http_server
@@ -108,7 +109,7 @@ def answers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Answer]]:
             return bool(found) and float(found[0]["value"][1]) >= SCRAPES
 
         until(f"{SCRAPES} scrapes", scraped, 60)
-        yield list(ask_all(prometheus, Span(start=start, end=time.time())))
+        yield list(ask_all(prometheus, Span(start=start, end=time.time()), NOT_OURS))
 
 
 def _serve(stack: ExitStack, registry: CollectorRegistry, labels: dict[str, str]) -> Target:

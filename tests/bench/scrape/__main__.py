@@ -23,10 +23,16 @@ from bench.scrape.answers import (
     series_of_the_job,
 )
 from bench.scrape.watched import ROOT, Watched, watched
+from monitoring.uses import NOT_OURS
 from prometheus.dashboards import FILES, load
 from prometheus.picture import View, draw
 
 LOSS_AT_STEP = 20
+AFTER_AN_EVENT = {
+    "prorl_verifier_refused_batches_total": "once a batch is refused",
+    "prorl_operator_job_pods_disrupted_total": "once a pod is taken from outside",
+}
+"""Metrics without a series until then, which this run does not have."""
 
 
 def main() -> int:
@@ -38,7 +44,7 @@ def main() -> int:
     print(machine())
     with tempfile.TemporaryDirectory() as directory, watched(Path(directory), options.cache) as one:
         span = _watch(one)
-        answers = list(ask_all(one.prometheus, span))
+        answers = list(ask_all(one.prometheus, span, AFTER_AN_EVENT | NOT_OURS))
         good = _report(one, span, answers)
         _draw(one, span, options.images)
     return 0 if good else 1

@@ -1,20 +1,14 @@
 """Which queries of dashboards and alerts have an answer during a run, and what a scrape costs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from bench.scrape.watched import JOB, SPACE
 from monitoring.rules import load_alerts, mentions
-from monitoring.uses import NOT_OURS
 from prometheus.dashboards import Asked, all_asked
 from prometheus.server import Prometheus
 
 VARIABLES = {"namespace": SPACE, "job": JOB, "__rate_interval": "10s"}
-AFTER_AN_EVENT = {
-    "prorl_verifier_refused_batches_total": "once a batch is refused",
-    "prorl_operator_job_pods_disrupted_total": "once a pod is taken from outside",
-}
-"""Metrics without a series until then, which a healthy run does not have."""
 POINTS = 300
 SCRAPE_LIMIT_S = 0.05
 SERIES_LIMIT = 300
@@ -39,26 +33,28 @@ class Answer:
 
     asked: Asked
     series: int
+    excuse: str = ""
+    """Why there may be none."""
 
     @property
     def verdict(self) -> str:
         """Good, unless it is EMPTY."""
         if self.series:
             return "data"
-        known = AFTER_AN_EVENT | NOT_OURS
-        reasons = sorted(known[name] for name in mentions(self.asked.expr) if name in known)
-        return f"no data: {reasons[0]}" if reasons else "EMPTY"
+        return f"no data: {self.excuse}" if self.excuse else "EMPTY"
 
 
-def ask_all(prometheus: Prometheus, span: Span) -> Iterator[Answer]:
+def ask_all(prometheus: Prometheus, span: Span, excuses: Mapping[str, str]) -> Iterator[Answer]:
     """Panels and annotations, then alerts. An alert must be silent on a healthy run, so for it each
-    metric must have data, and its query must be one that Prometheus takes."""
+    metric must have data, and its query must be one that Prometheus takes. `excuses`: metric -> why
+    this run may have no series of it."""
     for asked in all_asked(VARIABLES):
-        yield _answer(prometheus, span, asked)
+        yield _answer(prometheus, span, asked, excuses)
     for alert in load_alerts():
         _series(prometheus, span, alert.expr)
         for name in sorted(set(mentions(alert.expr))):
-            yield _answer(prometheus, span, Asked(board="alerts", panel=alert.name, expr=name))
+            asked = Asked(board="alerts", panel=alert.name, expr=name)
+            yield _answer(prometheus, span, asked, excuses)
 
 
 def scrape_costs(prometheus: Prometheus, span: Span) -> dict[str, tuple[float, float, int]]:
@@ -83,8 +79,9 @@ def series_of_the_job(prometheus: Prometheus, span: Span) -> int:
     return max(int(float(value)) for one in found for _, value in one["values"])
 
 
-def _answer(prometheus: Prometheus, span: Span, asked: Asked) -> Answer:
-    return Answer(asked=asked, series=_series(prometheus, span, asked.expr))
+def _answer(prometheus: Prometheus, span: Span, asked: Asked, excuses: Mapping[str, str]) -> Answer:
+    excuse = min((excuses[name] for name in mentions(asked.expr) if name in excuses), default="")
+    return Answer(asked=asked, series=_series(prometheus, span, asked.expr), excuse=excuse)
 
 
 def _series(prometheus: Prometheus, span: Span, expr: str) -> int:
