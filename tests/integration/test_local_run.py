@@ -107,17 +107,21 @@ def kill_coordinator(run: LocalRun) -> list[Key]:
     return keys_in(run.directory / "journal")
 
 
-def test_lost_actors_cost_no_step_and_change_no_weight(
+def test_lost_processes_cost_no_step_and_change_no_weight(
     whole: LocalRun, cache: Path, tmp_path: Path
 ) -> None:
+    """Learners, the engine, and the coordinator when it is about to save or saves."""
     run = LocalRun(directory=tmp_path / "run", cache=cache).start()
     run.until_step(3)
     run.actor("LearnerActor").kill()
     run.until(lambda: "learners lost" in run.log())
     run.until_step(9)
     run.actor("EngineActor").kill()
-    code, output = run.ended()
+    run.until_step(12)
+    kill_coordinator(run)
+    code, output = run.start().ended()
     assert code == 0, output + run.log()
+    assert run.records("start")[-1]["step"] in (8, 10, 12)
     assert learned(run) == learned(whole)
     assert weights(run) == weights(whole)
 
