@@ -34,19 +34,35 @@ class Api:
         self, method: str, path: str, body: Any = None, content: str = "application/json"
     ) -> Manifest:
         """Raises HTTPError with the server's message in its reason."""
+        data = None if body is None else json.dumps(body).encode()
+        try:
+            return dict(json.loads(self._text(method, path, data, content)))
+        except urllib.error.HTTPError as error:
+            error.msg = f"{error.msg}: {json.loads(error.read()).get('message')}"
+            raise
+
+    def _text(
+        self, method: str, path: str, data: bytes | None = None, content: str = "application/json"
+    ) -> bytes:
         request = urllib.request.Request(
             self.plane.url + path,
-            data=None if body is None else json.dumps(body).encode(),
+            data=data,
             method=method,
             headers={"Authorization": f"Bearer {ADMIN_TOKEN}", "Content-Type": content},
         )
         trusted = ssl.create_default_context(cafile=str(self.plane.directory / "ca.crt"))
-        try:
-            with urllib.request.urlopen(request, context=trusted, timeout=30) as answer:
-                return dict(json.loads(answer.read()))
-        except urllib.error.HTTPError as error:
-            error.msg = f"{error.msg}: {json.loads(error.read()).get('message')}"
-            raise
+        with urllib.request.urlopen(request, context=trusted, timeout=30) as answer:
+            return bytes(answer.read())
+
+    def watchers_of_one_job(self) -> int:
+        """Those that the API server says to have now, of one ProRLJob each."""
+        lines = self._text("GET", "/metrics").decode().splitlines()
+        wanted = ('resource="prorljobs"', 'scope="resource"', 'verb="WATCH"')
+        return sum(
+            int(float(line.rsplit(" ", 1)[1]))
+            for line in lines
+            if line.startswith("apiserver_longrunning_requests{") and all(w in line for w in wanted)
+        )
 
     def get(self, path: str) -> Manifest | None:
         """None if there is no such object."""

@@ -1,8 +1,8 @@
 """`prorl` against a real API server: what it shows, asks for and waits for."""
 
 import json
-import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -93,6 +93,15 @@ def test_a_job_that_is_not_there_is_named_in_the_servers_words(
     assert '"x" not found' in refused.output
 
 
+def meanwhile(change: Callable[[], None], command: Callable[[], Result]) -> Result:
+    """The command's result. Raises what `change`, which happens beside it, has raised."""
+    with ThreadPoolExecutor(1) as beside:
+        changed = beside.submit(change)
+        result = command()
+        changed.result()
+    return result
+
+
 @pytest.mark.parametrize(
     ("wanted", "phase", "code"),
     [("Succeeded", "Succeeded", 0), ("Succeeded", "Failed", 1), ("Suspended", "Suspended", 0)],
@@ -102,10 +111,12 @@ def test_the_exit_code_of_wait_is_the_outcome(
 ) -> None:
     space.create_job()
     set_status(space)
-    later = threading.Timer(0.5, set_status, [space], {"phase": phase})
-    later.start()
-    ended = prorl("wait", "q", "--for", wanted, "--timeout", "60")
-    later.join()
+
+    def change() -> None:
+        until("prorl watches", space.api.watchers_of_one_job)
+        set_status(space, phase=phase)
+
+    ended = meanwhile(change, lambda: prorl("wait", "q", "--for", wanted, "--timeout", "60"))
     assert (ended.exit_code, ended.output) == (code, f"q: {phase}\n")
 
 
@@ -122,15 +133,16 @@ ECHOES = {
 }  # fmt: skip
 
 
-def echo(space: Namespace, command: str, before: str | None) -> None:
-    """As the operator does when what a new token asks for is durable."""
-    block, part, _ = ECHOES[command]
+def asked(space: Namespace, command: str) -> str:
+    """The token, once there is one."""
+    block, _, _ = ECHOES[command]
+    return str(until("a token", lambda: space.job()["spec"].get(block, {}).get("requestToken")))
 
-    def asked() -> str | None:
-        return space.job()["spec"].get(block, {}).get("requestToken")
 
-    until("a new token", lambda: asked() != before)
-    set_status(space, **{part: STATUS[part] | {"observedToken": asked()}})
+def echo(space: Namespace, command: str) -> None:
+    """As the operator does when what the token asks for is durable."""
+    _, part, _ = ECHOES[command]
+    set_status(space, **{part: STATUS[part] | {"observedToken": asked(space, command)}})
 
 
 @pytest.mark.parametrize("command", ECHOES)
@@ -139,10 +151,9 @@ def test_a_request_is_followed_until_its_token_is_echoed(
 ) -> None:
     space.create_job()
     set_status(space)
-    later = threading.Thread(target=echo, args=[space, command, None])
-    later.start()
-    done = prorl(command, "q", "--wait", "--timeout", "60")
-    later.join()
+    done = meanwhile(
+        lambda: echo(space, command), lambda: prorl(command, "q", "--wait", "--timeout", "60")
+    )
     assert done.exit_code == 0, done.output
     assert f"q: {ECHOES[command][2]}" in done.output
     late = prorl(command, "q", "--wait", "--timeout", "1", "-o", "json")
@@ -156,10 +167,12 @@ def test_nothing_is_asked_of_a_job_that_has_ended(prorl: Prorl, space: Namespace
     assert (refused.exit_code, "q has failed" in refused.output) == (1, True)
     assert "requestToken" not in space.job()["spec"]["checkpoint"]
     set_status(space)
-    later = threading.Timer(0.5, set_status, [space], {"phase": "Succeeded"})
-    later.start()
-    ended = prorl("reset-reference", "q", "--wait", "--timeout", "60")
-    later.join()
+
+    def end() -> None:
+        asked(space, "reset-reference")
+        set_status(space, phase="Succeeded")
+
+    ended = meanwhile(end, lambda: prorl("reset-reference", "q", "--wait", "--timeout", "60"))
     assert (ended.exit_code, "has succeeded first" in ended.output) == (1, True)
 
 
