@@ -43,10 +43,10 @@ class Processes:
                 raise RuntimeError(f"{name} has ended with code {process.returncode}:\n{tail}")
 
     def stop(self) -> None:
-        """Ends the programs, newest first."""
+        """Ends the programs one after another, newest first: an API server whose etcd has gone does
+        not end by itself."""
         for process in reversed(self._running.values()):
             process.terminate()
-        for process in reversed(self._running.values()):
             try:
                 process.wait(STOP_TIMEOUT_S)
             except subprocess.TimeoutExpired:
