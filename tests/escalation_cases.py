@@ -7,8 +7,8 @@ server that enforces Pod Security takes these pods (tests/integration/test_escal
 
 from typing import Any
 
-from admission_cases import code_set, dataset, manifest
 from escalation_fields import Attempt, unknown_fields
+from manifests import code_set, dataset, manifest
 
 
 def _pod(role: str, **fields: Any) -> dict[str, Any]:

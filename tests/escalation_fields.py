@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from admission_cases import manifest
+from manifests import manifest
 
 ROLES = ("coordinator", "trainer", "rollout", "verifier")
 ROOT = {"runAsUser": 0, "privileged": True}

@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from admission_cases import CASES, Case, manifest
+from admission_cases import CASES, Case
+from manifests import manifest
 from prorl_api.job import ProRLJob
 from prorl_api.presets import GOVERNED
 from prorl_api.spec_roles import Role

@@ -7,9 +7,9 @@ from typing import Any
 
 import aiohttp
 import pytest
-from admission_cases import GYM, manifest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
+from manifests import GYM, manifest
 from plugin_builders import install
 from prorl_api.job import parse_job
 from prorl_api.spec_roles import VerifierSpec

@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from admission_cases import manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import manifest
 from prorl_api.canonical import job_document, spec_hash
 from prorl_api.crd import build_schema
 from prorl_api.job import ProRLJobSpec, parse_job

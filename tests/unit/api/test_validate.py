@@ -3,9 +3,10 @@
 from typing import Any
 
 import pytest
-from admission_cases import CASES, Case, manifest
+from admission_cases import CASES, Case
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import manifest
 from prorl_api.validate import validate_manifest, validate_text
 
 

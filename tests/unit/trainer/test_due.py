@@ -3,9 +3,9 @@
 from typing import Any
 
 import pytest
-from admission_cases import manifest
 from hypothesis import given
 from hypothesis import strategies as st
+from manifests import manifest
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_trainer.checkpoint.state import ReferenceState, RunState
 from prorl_trainer.due import checkpoint_due

@@ -5,9 +5,9 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from admission_cases import GYM, manifest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
+from manifests import GYM, manifest
 from prorl_api.job import ProRLJobSpec, parse_job
 from prorl_trainer.errors import ConfigError, UnauthorizedError, VerifierError
 from prorl_trainer.verify.known import check_verifiers
