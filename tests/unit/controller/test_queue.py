@@ -1,13 +1,13 @@
 """The work queue: no key twice at once, nothing lost, back-off that grows and ends."""
 
 import asyncio
-import selectors
 import time
 from collections.abc import Callable, Coroutine
 from itertools import pairwise, permutations
 from typing import Any
 
 import pytest
+import virtual_clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from prorl_operator.plan.observed import Key
@@ -16,48 +16,20 @@ from prorl_operator.queue import BASE_S, CAP_S, WorkQueue
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
 
 
-class Leap(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
-    """Waits for nothing: time leaps to the next timer."""
-
-    now_s = 100.0
-
-    def select(self, timeout: float | None = None) -> Any:
-        assert timeout is not None, "everybody waits and no timer runs"
-        self.now_s += max(0.0, timeout)
-        return super().select(0)
-
-
-class LeapingLoop(asyncio.SelectorEventLoop):
-    """A loop with a clock of its own."""
-
-    def __init__(self) -> None:
-        self.leap = Leap()
-        super().__init__(self.leap)
-
-    def time(self) -> float:
-        return self.leap.now_s
-
-
-def play(scene: Callable[[WorkQueue], Coroutine[Any, Any, None]], queue: WorkQueue) -> None:
-    """Runs the scene in a time of its own."""
-    with asyncio.Runner(loop_factory=LeapingLoop) as runner:
-        runner.run(scene(queue))
-
-
 def in_its_own_time(
     scene: Callable[[WorkQueue], Coroutine[Any, Any, None]],
 ) -> Callable[[], None]:
     """A test of a scene with a new queue."""
 
     def test() -> None:
-        play(scene, WorkQueue())
+        virtual_clock.run(scene(WorkQueue()))
 
     test.__name__ = scene.__name__
     return test
 
 
 def now_s() -> float:
-    return asyncio.get_running_loop().time() - 100.0
+    return asyncio.get_running_loop().time()
 
 
 async def work(queue: WorkQueue) -> tuple[Key, float]:
@@ -246,7 +218,7 @@ def test_whatever_happens_no_key_is_busy_twice_and_no_add_is_lost(
         while workers.owed:
             workers.owed.discard((await work(queue))[0])
 
-    play(scene, WorkQueue())
+    virtual_clock.run(scene(WorkQueue()))
 
 
 async def test_the_oldest_wait_ends_when_a_worker_takes_the_key() -> None:
