@@ -4,7 +4,8 @@ from collections.abc import Iterator
 from textwrap import indent
 from typing import Any
 
-from hostile.attacks import END, ESCAPE, EXHAUST, FORGE, HANG, POISON, SPY, VALUES, WRITE
+from hostile.attacks import END, ESCAPE, EXHAUST, FORGE, HANG, POISON, SPY, WRITE
+from hostile.values import VALUES
 
 Case = dict[str, Any]
 INPUTS = (2, 11, 4242, -5)
