@@ -29,7 +29,8 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import measuring
 from bare_client import anew, next_name
 from cluster.control_plane import ControlPlane
-from controller_cluster import ROOT, SYSTEM, Api, Manifest, Namespace, running_operator, until
+from controller_cluster import ROOT, SYSTEM, Api, Manifest, Namespace, until
+from operator_process import running_operator
 from prorl_api import runtime
 
 OURS, BARE = "ours", "bare"

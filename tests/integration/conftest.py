@@ -4,13 +4,14 @@ import os
 
 import pytest
 from cluster.fixtures import control_plane
+from operator_fixtures import api, kubeconfig, operator, space
 
 # Ray reads its environment when it is imported.
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", "of-the-tests-0123456789abcdef0123")
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
-__all__ = ["control_plane"]
+__all__ = ["api", "control_plane", "kubeconfig", "operator", "space"]
 WHOLE_RUNS = ("test_local_", "test_export", "test_agent", "test_exact_resume")
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 from cluster.control_plane import ControlPlane
-from controller_cluster import JOBS, Api, Namespace, until
+from controller_cluster import JOBS, Api, Namespace, make_namespace, until
 from prorl_cli.main import main
 
 Prorl = Callable[..., Result]
@@ -34,9 +34,7 @@ STATUS: dict[str, Any] = {
 
 @pytest.fixture
 def space(control_plane: ControlPlane, request: pytest.FixtureRequest) -> Namespace:
-    api, name = Api(plane=control_plane), f"cli-{abs(hash(request.node.name))}"
-    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-    return Namespace(api=api, name=name)
+    return make_namespace(Api(plane=control_plane), f"cli-{abs(hash(request.node.name))}")
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 from cluster.control_plane import ControlPlane
 from controller_builders import IMAGE
-from controller_cluster import JOBS, Api, until
+from controller_cluster import JOBS, Api, make_namespace
 from escalation_cases import ATTEMPTS
 from escalation_fields import Attempt, unknown_fields
 from prorl_api.job import parse_job
@@ -23,9 +23,7 @@ ENFORCE = {"pod-security.kubernetes.io/enforce": "restricted"}
 @pytest.fixture(scope="module")
 def api(control_plane: ControlPlane) -> Iterator[Api]:
     api = Api(plane=control_plane)
-    api.request("POST", "/api/v1/namespaces", {"metadata": {"name": SPACE, "labels": ENFORCE}})
-    account = f"/api/v1/namespaces/{SPACE}/serviceaccounts/default"
-    until("the default account", lambda: api.get(account))
+    make_namespace(api, SPACE, **ENFORCE)
     kernel = {"metadata": {"name": "gvisor"}, "handler": "runsc"}
     api.request("POST", "/apis/node.k8s.io/v1/runtimeclasses", kernel)
     yield api

@@ -10,14 +10,13 @@ from pathlib import Path
 import psutil
 import yaml
 from cluster.control_plane import ControlPlane
-from controller_cluster import SYSTEM, Api, Namespace, running_operator, until
+from controller_cluster import COORDINATOR_IP, SYSTEM, Api, Namespace, make_namespace, until
 from local_run import LocalRun
+from operator_process import running_operator
 from prometheus.server import Prometheus, Target
 from serving import Quiet, serving
 
 SPACE, JOB = "team", "q"
-COORDINATOR_IP = "127.0.0.9"
-"""Where the coordinator's pod is said to be; the other pods are at 127.0.0.1."""
 ROOT = Path(__file__).parents[3]
 
 
@@ -77,11 +76,8 @@ def watched(directory: Path, cache: Path) -> Iterator[Watched]:
 def _cluster(plane: ControlPlane) -> Namespace:
     api = Api(plane=plane)
     api.apply((ROOT / "crds" / "prorl.dev_prorljobs.yaml").read_text())
-    for name in (SYSTEM, SPACE):
-        api.request("POST", "/api/v1/namespaces", {"metadata": {"name": name}})
-        account = f"/api/v1/namespaces/{name}/serviceaccounts/default"
-        until("the default service account", lambda path=account: api.get(path))
-    return Namespace(api=api, name=SPACE)
+    make_namespace(api, SYSTEM)
+    return make_namespace(api, SPACE)
 
 
 def _play_kubelet(space: Namespace, pods: set[str]) -> None:

@@ -18,9 +18,7 @@ from prorl_cli.shapes import KNOWN_MODELS
 from prorl_trainer.rollout.backend import wire_dtype
 
 GIB = 2**30
-
 DISTILL = KNOWN_MODELS["deepseek-ai/DeepSeek-R1-Distill-Qwen-1.5B"]
-
 MANIFEST = """
 apiVersion: prorl.dev/v1alpha1
 kind: ProRLJob
