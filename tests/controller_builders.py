@@ -41,6 +41,8 @@ COORDINATOR = Slot(role=Role.COORDINATOR, index=0)
 TRAINER = Slot(role=Role.TRAINER, index=0)
 ROLLOUT = Slot(role=Role.ROLLOUT, index=0)
 VERIFIER = Slot(role=Role.VERIFIER, index=0)
+EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
+"""Of the least job."""
 LEAST_DATA = {"name": "a", "domain": "logic", "uri": "gym://reasoning-gym/spell_backward?size=10"}
 
 

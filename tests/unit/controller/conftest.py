@@ -8,11 +8,8 @@ from typing import Any
 
 import pytest
 from controller_builders import (
-    COORDINATOR,
+    EVERY_SLOT,
     NOW,
-    ROLLOUT,
-    TRAINER,
-    VERIFIER,
     make_document,
     make_job,
     make_pod_view,
@@ -194,8 +191,7 @@ class World:
     async def start(self) -> None:
         """Everything runs and trains, and nothing is left to do."""
         await self.reconcile()
-        slots = (COORDINATOR, TRAINER, ROLLOUT, VERIFIER)
-        self.watch.kubelet |= {slot: make_pod_view(slot) for slot in slots}
+        self.watch.kubelet |= {slot: make_pod_view(slot) for slot in EVERY_SLOT}
         self.link.said = make_document()
         await self.reconcile(after_s=60)
 

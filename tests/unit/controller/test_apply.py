@@ -8,14 +8,14 @@ from controller_builders import (
     NOW,
     ROLLOUT,
     TRAINER,
-    counts,
     make_ended,
     make_job,
     make_observed,
     make_pod_view,
 )
+from plan_readers import tally_of
 from prorl_api.spec_roles import Role
-from prorl_operator.build.ledger import ANNOTATION, Ledger, parse_ledger
+from prorl_operator.build.ledger import Ledger
 from prorl_operator.errors import ApiError, JobGone
 from prorl_operator.kube.apply import Applier
 from prorl_operator.memory import JobMemory
@@ -41,8 +41,7 @@ def fresh() -> JobMemory:
 
 
 def tallies(api: Any, *names: str) -> list[Ledger]:
-    metas = [api.objects["Pod", name]["metadata"] for name in names]
-    return [counts(parse_ledger(meta["annotations"][ANNOTATION])) for meta in metas]
+    return [tally_of(api.objects["Pod", name]) for name in names]
 
 
 async def test_a_new_job_is_made_whole(api: Any) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     IMAGE,
     ROLLOUT,
     TRAINER,
@@ -19,7 +20,6 @@ from prorl_operator.build.ledger import ANNOTATION, Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.build.pods import build_pod
 
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 RAY_SLOTS = EVERY_SLOT[:3]
 FULL = make_full_job()
 

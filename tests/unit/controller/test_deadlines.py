@@ -23,6 +23,7 @@ from controller_builders import (
     settle,
     text,
 )
+from plan_readers import failure_of
 from prorl_api.spec_roles import Role
 from prorl_api.status import Phase
 from prorl_operator.build.names import Slot
@@ -76,7 +77,7 @@ def test_pods_that_do_not_come_in_time_fail_the_job_with_the_schedulers_words() 
     refused = waiting(TRAINER, unschedulable="0/3 nodes are available: 3 Insufficient gpu.")
     assert make_plan(pending(599, refused), NOW).status.phase is not Phase.FAILED
     plan = make_plan(pending(600, refused), NOW)
-    failed = next(c for c in plan.status.conditions if c.type == "Failed")
+    failed = failure_of(plan.status)
     assert failed.reason == "PendingDeadlineExceeded"
     assert failed.message == (
         "1 pods that training needs were not running for 600 s "
@@ -93,7 +94,7 @@ def test_a_quota_that_keeps_pods_out_is_a_deadline_missed_too() -> None:
     problem = Problem(reason="RefusedByApiServer", message="Exceeded quota.")
     others = tuple(p for p in observed.pods if p.slot != TRAINER)
     plan = make_plan(replace(observed, pods=others, problems=(problem,)), NOW)
-    failed = next(c for c in plan.status.conditions if c.type == "Failed")
+    failed = failure_of(plan.status)
     assert failed.message.endswith("trainer-0. Exceeded quota.")
 
 
@@ -118,7 +119,7 @@ def active(started_s: float, **stored: Any) -> Observed:
 def test_a_job_that_takes_too_long_fails_and_keeps_its_checkpoint() -> None:
     assert make_plan(active(3599), NOW).status.phase is Phase.RUNNING
     status = make_plan(active(3600), NOW).status
-    failed = next(c for c in status.conditions if c.type == "Failed")
+    failed = failure_of(status)
     assert (failed.reason, "3600 s" in failed.message) == ("DeadlineExceeded", True)
     assert status.checkpoint is not None
     assert status.checkpoint.last_step == 5

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from controller_builders import (
-    COORDINATOR,
+    EVERY_SLOT,
     NOW,
     ROLLOUT,
     TRAINER,
@@ -22,6 +22,7 @@ from controller_builders import (
     make_status,
     settle,
 )
+from plan_readers import condition_of
 from prorl_api.spec_roles import Role
 from prorl_api.status import Condition, ProRLJobStatus
 from prorl_operator.build.ledger import BOUNDED, Cause
@@ -32,7 +33,6 @@ from prorl_operator.plan.job_failure import find_job_failure
 from prorl_operator.plan.observed import PodView
 from prorl_operator.plan.plan import make_plan
 
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 LEAVING: dict[str, Any] = {"deletion_at": ago(-30), "told_at": ago(30)}
 ENDS: dict[str, tuple[dict[str, Any], Cause]] = {
     "evicted, exit 1": ({"disruption": Disruption.EVICTION}, Cause.DISRUPTION),
@@ -123,27 +123,26 @@ def test_a_failure_beside_an_eviction_waits_no_longer_for_it() -> None:
     assert observed.incarnations[beside.slot] == 2
 
 
-def condition_of(status: ProRLJobStatus | None) -> Condition | None:
-    assert status is not None
-    return next((c for c in status.conditions if c.type == "Disrupted"), None)
+def disrupted(status: ProRLJobStatus | None) -> Condition | None:
+    return condition_of(status, "Disrupted")
 
 
 def test_a_job_that_was_never_disrupted_does_not_speak_of_it() -> None:
-    assert condition_of(make_converged().stored) is None
+    assert disrupted(make_converged().stored) is None
 
 
 def test_disrupted_names_what_took_the_pods_until_all_are_ready() -> None:
     evicted = make_pod_view(TRAINER, deletion_at=ago(-60), disruption=Disruption.EVICTION)
     observed = make_observed(evicted)
     first = make_plan(observed, NOW)
-    said = condition_of(first.status)
+    said = disrupted(first.status)
     assert said is not None
     assert (said.status, said.reason) == ("True", "EvictionByEvictionAPI")
     assert said.message == "Gone or going: q-trainer-0-1 (EvictionByEvictionAPI)."
     waiting = settle(carry_out(observed, first))
-    assert condition_of(waiting.stored) == said
+    assert disrupted(waiting.stored) == said
     back = replace(waiting, pods=tuple(_running(p) for p in waiting.pods if not p.leaving))
-    after = condition_of(settle(back).stored)
+    after = disrupted(settle(back).stored)
     assert after is not None
     assert (after.status, after.reason) == ("False", "AllReady")
     assert after.message.endswith(f"Before: {said.message}")
@@ -157,7 +156,7 @@ def _running(pod: PodView) -> PodView:
 def test_a_pod_that_is_gone_is_a_disruption_too() -> None:
     observed = make_observed()
     gone = replace(observed, pods=tuple(p for p in observed.pods if p.slot != ROLLOUT))
-    said = condition_of(make_plan(gone, NOW).status)
+    said = disrupted(make_plan(gone, NOW).status)
     assert said is not None
     assert (said.reason, "rollout-0 (Gone)" in said.message) == ("Gone", True)
 
@@ -175,13 +174,13 @@ def test_a_pod_that_is_marked_to_be_taken_is_not_lost_before_it_goes() -> None:
 
 def test_a_failure_is_no_disruption() -> None:
     status = make_plan(make_observed(make_ended(TRAINER, 137)), NOW).status
-    assert condition_of(status) is None
+    assert disrupted(status) is None
 
 
 def test_of_many_lost_pods_a_few_are_named() -> None:
     job = make_job(trainer={"replicas": 9})
     pods = [make_pod_view(Slot(role=Role.TRAINER, index=i), deletion_at=ago(-60)) for i in range(9)]
-    said = condition_of(make_plan(make_observed(*pods, job=job), NOW).status)
+    said = disrupted(make_plan(make_observed(*pods, job=job), NOW).status)
     assert said is not None
     assert said.message.startswith("Gone or going: q-trainer-0-1 (Deleted), ")
     assert said.message.endswith(" q-trainer-4-1 (Deleted) and 4 more.")
@@ -191,7 +190,7 @@ def test_another_disruption_of_a_recovering_job_is_the_one_that_is_told() -> Non
     before = make_condition("Disrupted", reason="Deleted", message="Before.")
     stored = make_status(conditions=[before], disruptions=1)
     evicted = make_ended(TRAINER, 1, disruption=Disruption.TAINT)
-    said = condition_of(make_plan(make_observed(evicted, stored=stored), NOW).status)
+    said = disrupted(make_plan(make_observed(evicted, stored=stored), NOW).status)
     assert said is not None
     assert said.reason == "DeletionByTaintManager"
     assert said.last_transition_time == before.last_transition_time

@@ -3,6 +3,7 @@
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     LEAST_DATA,
     ROLLOUT,
     TRAINER,
@@ -16,7 +17,6 @@ from prorl_api.spec_roles import Role
 from prorl_operator.build.environment import build_env, grace_s
 from prorl_operator.build.names import Slot
 
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 GPU = make_job(
     model={"uri": "hf://meta/llama"},
     trainer={"gpusPerReplica": 2},

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     NOW,
     ROLLOUT,
     TRAINER,
     VERIFIER,
     ago,
     carry_out,
-    counts,
     make_ended,
     make_job,
     make_observed,
@@ -23,11 +23,12 @@ from controller_builders import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from plan_readers import failure_of, tallies_of
 from prorl_api.exit_codes import ExitCode
 from prorl_api.spec_failure import FailureAction, FailureRule
 from prorl_api.spec_roles import Role
 from prorl_api.status import Phase
-from prorl_operator.build.ledger import Ledger, parse_ledger
+from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.plan.actions import CreatePod
 from prorl_operator.plan.disruption import Disruption
@@ -35,7 +36,6 @@ from prorl_operator.plan.failure import End, classify_end
 from prorl_operator.plan.observed import Observed, PodView
 from prorl_operator.plan.plan import make_plan
 
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 SECOND = Slot(role=Role.TRAINER, index=1)
 
 
@@ -55,9 +55,7 @@ def ruled(*pods: PodView, rules: list[dict[str, Any]], **values: Any) -> Observe
 
 
 def created(observed: Observed) -> dict[str, Ledger]:
-    made = [a for a in make_plan(observed, NOW).actions if isinstance(a, CreatePod)]
-    texts = {a.name: a.manifest["metadata"]["annotations"]["prorl.dev/ledger"] for a in made}
-    return {name: counts(parse_ledger(text)) for name, text in texts.items()}
+    return tallies_of(make_plan(observed, NOW).actions)
 
 
 OOM = make_ended(TRAINER, 137, exit_reason="OOMKilled")
@@ -133,7 +131,7 @@ def test_any_role_can_fail_the_job(slot: Slot) -> None:
     rules = [rule("FailJob", onReasons=["OOMKilled"])]
     oom = make_ended(slot, 137, exit_reason="OOMKilled")
     status = make_plan(ruled(oom, rules=rules), NOW).status
-    failed = next(c for c in status.conditions if c.type == "Failed")
+    failed = failure_of(status)
     assert failed.reason == "OOMKilled"
     assert failed.message.startswith(f"Pod {oom.name} ended with exit code 137 (OOMKilled).")
 
@@ -142,7 +140,7 @@ def test_a_disruption_can_fail_the_job_before_the_pod_has_gone() -> None:
     leaving = make_pod_view(TRAINER, disruption=Disruption.PREEMPTION, deletion_at=ago(-60))
     rules = [rule("FailJob", onReasons=["PreemptionByScheduler"])]
     status = make_plan(ruled(leaving, rules=rules), NOW).status
-    failed = next(c for c in status.conditions if c.type == "Failed")
+    failed = failure_of(status)
     assert failed.reason == "PreemptionByScheduler"
 
 

@@ -20,6 +20,7 @@ from controller_builders import (
     make_pod_view,
     make_status,
 )
+from plan_readers import condition_of, failure_of
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import Phase
 from prorl_operator.plan.actions import Action, ApplyObject, ApplyTokens, CreatePod, DeletePod
@@ -173,7 +174,7 @@ def test_the_last_restart_fails_the_job_and_stops_the_coordinator() -> None:
     stored = make_status(restarts=2, restarts_counted=2)
     plan = make_plan(make_observed(make_ended(TRAINER, 1), job=job, stored=stored), NOW)
     assert "delete q-coordinator-0-1" in [describe(action) for action in plan.actions]
-    failed = next(c for c in plan.status.conditions if c.type == "Failed")
+    failed = failure_of(plan.status)
     assert failed.reason == "RestartsExhausted"
     assert "2 of 2 restarts (spec.runPolicy.maxRestarts) are used up" in failed.message
 
@@ -228,4 +229,4 @@ def test_a_job_that_became_readable_again_goes_on() -> None:
     observed = make_observed(stored=unreadable.status)
     plan = make_plan(observed, NOW)
     assert plan.status.phase is Phase.RUNNING
-    assert not [c for c in plan.status.conditions if c.type == "Failed"]
+    assert condition_of(plan.status, "Failed") is None

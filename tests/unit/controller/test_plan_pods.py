@@ -7,22 +7,23 @@ from typing import Any
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     IMAGE,
     NOW,
     ROLLOUT,
     TRAINER,
     VERIFIER,
     ago,
-    counts,
     make_ended,
     make_job,
     make_observed,
     make_pod_view,
     make_status,
 )
+from plan_readers import tallies_of
 from prorl_api.spec_roles import Role
 from prorl_api.wire import TerminationMessage
-from prorl_operator.build.ledger import ANNOTATION, Ledger, parse_ledger
+from prorl_operator.build.ledger import Ledger
 from prorl_operator.build.names import Slot
 from prorl_operator.kube.events import NOTE_LIMIT
 from prorl_operator.plan.actions import CreatePod, DeletePod
@@ -38,12 +39,6 @@ def planned(observed: Observed) -> PodPlan:
     return plan_pods(observed, NOW)
 
 
-def created(plan: PodPlan) -> dict[str, Ledger]:
-    """Names of the pods that are made, with the tally that each carries."""
-    metas = [a.manifest["metadata"] for a in plan.actions if isinstance(a, CreatePod)]
-    return {m["name"]: counts(parse_ledger(m["annotations"][ANNOTATION])) for m in metas}
-
-
 def deleted(plan: PodPlan) -> list[str]:
     return [action.name for action in plan.actions if isinstance(action, DeletePod)]
 
@@ -55,7 +50,7 @@ def slot(role: Role, index: int) -> Slot:
 def test_a_new_job_gets_one_pod_in_every_slot_and_counts_nothing() -> None:
     job = make_job(trainer={"replicas": 2}, rollout={"replicas": 2})
     plan = planned(Observed(job=job, default_image=IMAGE))
-    assert created(plan) == dict.fromkeys(
+    assert tallies_of(plan.actions) == dict.fromkeys(
         [
             "q-coordinator-0-1", "q-trainer-0-1", "q-trainer-1-1",
             "q-rollout-0-1", "q-rollout-1-1", "q-verifier-0-1",
@@ -71,7 +66,7 @@ def test_a_complete_job_is_left_alone() -> None:
 
 def test_a_deleted_trainer_pod_is_replaced_at_once() -> None:
     plan = planned(make_observed(make_pod_view(TRAINER, 3, deletion_at=LEAVING)))
-    assert created(plan) == {"q-trainer-0-4": Ledger(disruptions=1)}
+    assert tallies_of(plan.actions) == {"q-trainer-0-4": Ledger(disruptions=1)}
     assert deleted(plan) == []
     (event,) = plan.events
     assert event.reason == "PodReplaced"
@@ -89,7 +84,7 @@ def test_a_failed_pod_goes_only_once_its_replacement_carries_the_count() -> None
     plan = planned(make_observed(old))
     make, remove = plan.actions
     assert isinstance(make, CreatePod)
-    assert created(plan) == {
+    assert tallies_of(plan.actions) == {
         "q-trainer-0-2": Ledger(restarts=1, counted=1, failed={Role.TRAINER: 1})
     }
     assert remove == DeletePod(name=old.name, uid=old.uid, once_created="q-trainer-0-2")
@@ -116,10 +111,10 @@ def test_a_restart_of_the_coordinator_has_its_own_event() -> None:
 
 
 @pytest.mark.parametrize("code", [19, 1], ids=["failed", "killed by SIGTERM"])
-@pytest.mark.parametrize("one", [COORDINATOR, TRAINER, ROLLOUT, VERIFIER], ids=lambda s: s.role)
+@pytest.mark.parametrize("one", EVERY_SLOT, ids=lambda s: s.role)
 def test_a_disruption_is_no_restart_in_any_role(one: Slot, code: int) -> None:
     plan = planned(make_observed(make_ended(one, code, disruption=Disruption.EVICTION)))
-    assert list(created(plan).values()) == [Ledger(disruptions=1)]
+    assert list(tallies_of(plan.actions).values()) == [Ledger(disruptions=1)]
     (event,) = plan.events
     assert "was disrupted (EvictionByEvictionAPI)" in event.note
     assert not event.warning
@@ -128,7 +123,7 @@ def test_a_disruption_is_no_restart_in_any_role(one: Slot, code: int) -> None:
 @pytest.mark.parametrize("one", [ROLLOUT, VERIFIER], ids=lambda s: s.role)
 def test_a_failed_helper_is_tallied_but_is_no_restart_of_the_job(one: Slot) -> None:
     plan = planned(make_observed(make_ended(one, 1)))
-    assert list(created(plan).values()) == [Ledger(failed={one.role: 1})]
+    assert list(tallies_of(plan.actions).values()) == [Ledger(failed={one.role: 1})]
 
 
 def test_pods_that_fail_together_are_one_fault() -> None:
@@ -137,7 +132,7 @@ def test_pods_that_fail_together_are_one_fault() -> None:
     stored = make_status(restarts=4, restarts_counted=1)
     plan = planned(make_observed(*pods, job=job, stored=stored))
     # The second failure is worth a pause, so every one of these ran for a healthy hour.
-    assert [tally.counted for tally in created(plan).values()] == [2, 2, 2]
+    assert [tally.counted for tally in tallies_of(plan.actions).values()] == [2, 2, 2]
     assert (plan.ledger.restarts, plan.ledger.counted) == (5, 2)
     assert plan.ledger.failed == {Role.COORDINATOR: 1, Role.TRAINER: 2}
 
@@ -171,7 +166,7 @@ def test_a_pod_that_vanished_is_replaced_and_not_counted(
     observed: Observed, name: str, tally: Ledger
 ) -> None:
     plan = planned(observed)
-    assert created(plan) == {name: tally}
+    assert tallies_of(plan.actions) == {name: tally}
     (event,) = plan.events
     assert "is gone" in event.note
     assert not event.warning
@@ -188,28 +183,28 @@ def test_a_pod_that_vanished_is_replaced_and_not_counted(
 )
 def test_a_pod_that_nobody_remembers_is_made_without_a_word(observed: Observed) -> None:
     plan = planned(observed)
-    assert list(created(plan).values()) == [Ledger()]
+    assert list(tallies_of(plan.actions).values()) == [Ledger()]
     assert plan.events == ()
 
 
 def test_a_scaled_down_rollout_loses_its_highest_indices() -> None:
     pods = [make_pod_view(slot(Role.ROLLOUT, i)) for i in (0, 3, 10, 2, 1)]
     plan = planned(make_observed(*pods, job=make_job(rollout={"replicas": 2})))
-    assert created(plan) == {}
+    assert tallies_of(plan.actions) == {}
     assert deleted(plan) == ["q-rollout-10-1", "q-rollout-3-1", "q-rollout-2-1"]
 
 
 def test_a_scaled_up_rollout_gets_the_next_indices() -> None:
     scaled = replace(make_observed(), job=make_job(rollout={"replicas": 2}))
     plan = planned(scaled)
-    assert created(plan) == {"q-rollout-1-1": Ledger()}
+    assert tallies_of(plan.actions) == {"q-rollout-1-1": Ledger()}
 
 
 def test_leftovers_of_earlier_incarnations_go() -> None:
     pods = [make_ended(TRAINER, 19), make_pod_view(TRAINER, 2), make_pod_view(COORDINATOR, 1)]
     plan = planned(make_observed(*pods, make_pod_view(COORDINATOR, 2)))
     assert deleted(plan) == ["q-coordinator-0-1", "q-trainer-0-1"]
-    assert created(plan) == {}
+    assert tallies_of(plan.actions) == {}
 
 
 def test_nobody_is_asked_to_leave_twice() -> None:
@@ -221,7 +216,7 @@ def test_nobody_is_asked_to_leave_twice() -> None:
 def test_a_coordinator_on_a_lost_node_is_replaced_and_stays_marked() -> None:
     lost = make_pod_view(COORDINATOR, deletion_at=NOW - timedelta(seconds=31))
     plan = planned(make_observed(lost))
-    assert created(plan) == {"q-coordinator-0-2": Ledger(disruptions=1)}
+    assert tallies_of(plan.actions) == {"q-coordinator-0-2": Ledger(disruptions=1)}
     assert deleted(plan) == []
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     IMAGE,
     ROLLOUT,
     TRAINER,
@@ -21,7 +22,6 @@ from prorl_operator.build.pods import build_pod
 from prorl_operator.build.secrets import Purpose, token
 from restricted import breaches
 
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 JOBS = {"least": make_job(), "full": make_full_job()}
 
 

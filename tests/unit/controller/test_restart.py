@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 from controller_builders import (
     COORDINATOR,
+    EVERY_SLOT,
     NOW,
     ROLLOUT,
     TRAINER,
@@ -36,7 +37,6 @@ from prorl_operator.plan.restart import (
 )
 
 POLICY = Backoff()
-EVERY_SLOT = [COORDINATOR, TRAINER, ROLLOUT, VERIFIER]
 HELPERS = EVERY_SLOT[1:]
 
 

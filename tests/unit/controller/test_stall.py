@@ -21,9 +21,9 @@ from controller_builders import (
     make_status,
     text,
 )
-from prorl_api.status import Condition, Phase, Progress, ProRLJobStatus
+from plan_readers import condition_of, failure_of, tallies_of
+from prorl_api.status import Phase, Progress
 from prorl_api.wire import Stage
-from prorl_operator.build.ledger import parse_ledger
 from prorl_operator.plan.actions import CreatePod, DeletePod
 from prorl_operator.plan.observed import Observed
 from prorl_operator.plan.plan import make_plan
@@ -45,20 +45,16 @@ def stepped(seconds: float, stage: Stage = Stage.TRAINING, **values: Any) -> Obs
     return make_observed(*values.pop("pods", ()), **(defaults | values))
 
 
-def condition_of(status: ProRLJobStatus) -> Condition | None:
-    return next((c for c in status.conditions if c.type == "Stalled"), None)
-
-
 def test_a_step_in_time_is_no_stall() -> None:
     plan = make_plan(stepped(LIMIT_S - 1), NOW)
-    assert condition_of(plan.status) is None
+    assert condition_of(plan.status, "Stalled") is None
     assert plan.requeue_after_s == 1
 
 
 def test_no_step_for_too_long_is_told_once() -> None:
     observed = stepped(LIMIT_S)
     plan = make_plan(observed, NOW)
-    said = condition_of(plan.status)
+    said = condition_of(plan.status, "Stalled")
     assert said is not None
     assert (said.status, said.reason) == ("True", "NoStepFinished")
     assert said.message == (
@@ -75,7 +71,7 @@ def test_no_step_for_too_long_is_told_once() -> None:
 def test_the_next_step_ends_the_stall() -> None:
     observed = carry_out(stepped(LIMIT_S), make_plan(stepped(LIMIT_S), NOW))
     moved = replace(observed, document=stepped(1).document)
-    said = condition_of(make_plan(moved, NOW).status)
+    said = condition_of(make_plan(moved, NOW).status, "Stalled")
     assert said is not None
     assert (said.status, said.reason) == ("False", "Moving")
 
@@ -115,17 +111,13 @@ RESTART = {"onStall": "Restart"}
 def test_a_stall_restarts_coordinator_and_trainers_as_one_failure() -> None:
     observed = stepped(LIMIT_S, policy=RESTART)
     plan = make_plan(observed, NOW)
-    made = {a.name: parse_ledger(_annotation(a)) for a in plan.actions if isinstance(a, CreatePod)}
+    made = tallies_of(plan.actions)
     assert list(made) == ["q-trainer-0-2", "q-trainer-1-2"]
     assert [(t.restarts, t.counted, t.disruptions) for t in made.values()] == [(1, 1, 0)] * 2
     gone = [a.name for a in plan.actions if isinstance(a, DeletePod)]
     assert gone == ["q-coordinator-0-1", "q-trainer-0-1", "q-trainer-1-1"]
     after = carry_out(observed, plan)
     assert make_plan(after, NOW).actions == ()
-
-
-def _annotation(action: CreatePod) -> str:
-    return str(action.manifest["metadata"]["annotations"]["prorl.dev/ledger"])
 
 
 @pytest.mark.parametrize("how", ["ended", "gone"])
@@ -144,7 +136,7 @@ def test_the_coordinator_that_goes_for_a_stall_is_no_disruption(how: str) -> Non
 
 def test_a_stall_without_a_restart_left_fails_the_job() -> None:
     plan = make_plan(stepped(LIMIT_S, policy=RESTART | {"maxRestarts": 0}), NOW)
-    failed = next(c for c in plan.status.conditions if c.type == "Failed")
+    failed = failure_of(plan.status)
     assert failed.reason == "RestartsExhausted"
     assert failed.message.startswith("No step was finished for 1000 s")
     assert failed.message.endswith("0 of 0 restarts (spec.runPolicy.maxRestarts) are used up.")

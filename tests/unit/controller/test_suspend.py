@@ -25,6 +25,7 @@ from controller_builders import (
 )
 from hypothesis import given
 from hypothesis import strategies as st
+from plan_readers import condition_of
 from prorl_api.commands import CommandKind
 from prorl_api.exit_codes import ExitCode
 from prorl_api.status import ConditionType, Phase, ProRLJobStatus
@@ -33,13 +34,8 @@ from prorl_operator.plan.actions import CreatePod, DeletePod, Plan
 from prorl_operator.plan.observed import Observed, PodView
 from prorl_operator.plan.plan import make_plan
 
-STOPPED = make_ended(
-    COORDINATOR,
-    ExitCode.STOPPED,
-    exit_message=make_word(
-        outcome="Stopped", exitCode=75, reason="Stopped", step=9, checkpointStep=9
-    ),
-)
+WORD = make_word(outcome="Stopped", exitCode=75, reason="Stopped", step=9, checkpointStep=9)
+STOPPED = make_ended(COORDINATOR, ExitCode.STOPPED, exit_message=WORD)
 
 
 def trained(*pods: PodView) -> Observed:
@@ -73,8 +69,8 @@ def stored(observed: Observed) -> ProRLJobStatus:
     return observed.stored
 
 
-def condition(observed: Observed, kind: ConditionType = ConditionType.SUSPENDED) -> Any:
-    return next((c for c in stored(observed).conditions if c.type == kind), None)
+def condition(observed: Observed) -> Any:
+    return condition_of(observed.stored, ConditionType.SUSPENDED)
 
 
 def reasons(plan: Plan) -> list[str]:
