@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+from loop_parts import make_parts
 from prorl_api.job import ProRLJobSpec
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.collect import Sampler, draw
 from prorl_trainer.errors import TrainerLostError
-from prorl_trainer.loop import Parts, evaluate
+from prorl_trainer.loop import evaluate
 from prorl_trainer.types import (
     Completion,
     FinishReason,
@@ -150,26 +151,6 @@ async def test_a_validation_that_nobody_judged_changes_nothing() -> None:
         for request in requests:
             on_completion(make_completion(request))
 
-    async def unplanned(*_: Any) -> None:
-        raise AssertionError("not part of an evaluation")
-
-    parts = Parts(
-        spec=SPEC,
-        prompts=Prompts(),
-        sampler=Sampler(generate=generate, verifier=Unjudged()),
-        collector=None,  # type: ignore[arg-type]
-        learners=None,  # type: ignore[arg-type]
-        publish=unplanned,
-        save=unplanned,
-        save_age_s=lambda: 0.0,
-        settle=unplanned,
-        roll_back=unplanned,
-        wait_for_resume=unplanned,
-        live_spec=lambda: SPEC,
-        reset_requests=list,
-        shards_of=unplanned,
-        at_safe_point=unplanned,
-        finished=lambda _: None,
-        recorder=None,  # type: ignore[arg-type]
-    )
+    sampler = Sampler(generate=generate, verifier=Unjudged())
+    parts = make_parts(SPEC, prompts=Prompts(), sampler=sampler)
     assert await evaluate(parts, STATE) == STATE

@@ -6,12 +6,12 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from journal_builders import Unsynced, keys_in, make_completion, make_journal
+from loop_parts import make_parts
 from prorl_api.job import ProRLJobSpec
 from prorl_api.spec_model import ValidationSpec
 from prorl_trainer.checkpoint.state import GuardState, RunState
@@ -19,7 +19,7 @@ from prorl_trainer.collect import Sampler, draw, rollout_metrics
 from prorl_trainer.collected import Collected
 from prorl_trainer.journal.journal import Journal
 from prorl_trainer.journal.record import group_name
-from prorl_trainer.loop import Parts, evaluate
+from prorl_trainer.loop import evaluate
 from prorl_trainer.throughput import throughput
 from prorl_trainer.types import Completion, GenerationRequest, OnCompletion, Prompt, Verdict
 from scripted_rollout import SET, START, World, after, chance, make_spec, ordinals
@@ -210,10 +210,6 @@ class HeldOut(World):
         return Verdict(score=None, reason=prompt.set_name)
 
 
-async def unplanned(*_: Any) -> Any:
-    raise AssertionError("not part of an evaluation")
-
-
 async def test_an_evaluation_that_was_interrupted_draws_no_finished_group_again(
     tmp_path: Path,
 ) -> None:
@@ -226,14 +222,8 @@ async def test_an_evaluation_that_was_interrupted_draws_no_finished_group_again(
         made = make_journal(tmp_path, attempt)
         await made.journal.open(START)
         world = HeldOut()
-        parts = Parts(
-            spec=spec, prompts=world, collector=world.collector(spec), finished=lambda _: None,
-            sampler=Sampler(generate=world.generate, verifier=world, journal=made.journal),
-            learners=None, recorder=None,  # type: ignore[arg-type]
-            publish=unplanned, save=unplanned, roll_back=unplanned, wait_for_resume=unplanned,
-            shards_of=unplanned, at_safe_point=unplanned, live_spec=unplanned,
-            reset_requests=unplanned, save_age_s=unplanned, settle=unplanned,
-        )  # fmt: skip
+        sampler = Sampler(generate=world.generate, verifier=world, journal=made.journal)
+        parts = make_parts(spec, prompts=world, sampler=sampler)
         assert await evaluate(parts, START) == START
         drawn.append(world.drawn)
     assert drawn == [[3, 3], []]
