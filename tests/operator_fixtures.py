@@ -7,7 +7,8 @@ import pytest
 import yaml
 from cluster.control_plane import ControlPlane
 from controller_cluster import SYSTEM, Api, Namespace, make_namespace, until
-from operator_process import Operator, chart_manifests, running_operator, service_account_kubeconfig
+from helm import rendered
+from operator_process import Operator, running_operator, service_account_kubeconfig
 
 
 @pytest.fixture(scope="session")
@@ -18,7 +19,8 @@ def api(control_plane: ControlPlane) -> Api:
         yaml.safe_dump({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": SYSTEM}})
     )
     kinds = ("ServiceAccount", "ClusterRole", "ClusterRoleBinding", "Role", "RoleBinding")
-    wanted = [m for m in chart_manifests(control_plane) if m["kind"] in kinds]
+    made = rendered(namespace=SYSTEM, release="prorl-operator")
+    wanted = [m for m in made if m["kind"] in kinds]
     one.apply(yaml.safe_dump_all(wanted))
     return one
 

@@ -11,9 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
 from cluster.control_plane import ControlPlane, free_port
-from controller_cluster import ROOT, SYSTEM, Api, Manifest
+from controller_cluster import ROOT, SYSTEM, Api
 
 
 @dataclass(kw_only=True)
@@ -62,15 +61,6 @@ def service_account_kubeconfig(plane: ControlPlane, account: str, path: Path) ->
     config["users"][0]["user"] = {"token": answer["status"]["token"]}
     path.write_text(json.dumps(config))
     return path
-
-
-def chart_manifests(plane: ControlPlane, *settings: str) -> list[Manifest]:
-    """helm template."""
-    command = [str(plane.kubectl.with_name("helm")), "template", "prorl-operator"]
-    command += [str(ROOT / "charts" / "prorl-operator"), "--namespace", SYSTEM]
-    command += ["--kube-version", "1.34.0", *(f"--set={one}" for one in settings)]
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [one for one in yaml.safe_load_all(text) if one]
 
 
 @contextmanager

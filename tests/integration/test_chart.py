@@ -1,35 +1,29 @@
 """What helm makes of the chart's monitoring: off unless asked for, and clear where it cannot be."""
 
 import subprocess
-from typing import Any
 
+import helm
 import pytest
 import yaml
-from cluster.control_plane import binaries
-from cluster.fixtures import need_commands
+from helm import MONITORING, Manifest
 from monitoring.rules import RULES
 
 CHART = RULES.parent
-API = "monitoring.coreos.com/v1"
 ALL = ("serviceMonitor.enabled=true", "podMonitor.enabled=true", "prometheusRule.enabled=true")
-Manifest = dict[str, Any]
 
 
-def _helm(*settings: str, api: str | None = API) -> "subprocess.CompletedProcess[str]":
-    need_commands()
-    command = [str(binaries() / "helm"), "template", "prorl", str(CHART), "--kube-version=1.34.0"]
-    command += [f"--set={one}" for one in settings] + ([f"--api-versions={api}"] if api else [])
-    return subprocess.run(command, capture_output=True, text=True, check=False)
+def _template(*settings: str, api: str | None = MONITORING) -> "subprocess.CompletedProcess[str]":
+    flags = [f"--set={one}" for one in settings] + ([f"--api-versions={api}"] if api else [])
+    return helm.template(*flags, namespace="default")
 
 
 def _rendered(*settings: str) -> list[Manifest]:
-    done = _helm(*settings)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
+    flags = [f"--api-versions={MONITORING}", *(f"--set={one}" for one in settings)]
+    return helm.rendered(*flags, namespace="default")
 
 
 def _monitoring(*settings: str) -> list[Manifest]:
-    return [one for one in _rendered(*settings) if one["apiVersion"] == API]
+    return [one for one in _rendered(*settings) if one["apiVersion"] == MONITORING]
 
 
 def test_nothing_of_the_prometheus_operator_is_made_by_default() -> None:
@@ -38,7 +32,7 @@ def test_nothing_of_the_prometheus_operator_is_made_by_default() -> None:
 
 @pytest.mark.parametrize("setting", ALL)
 def test_without_its_definitions_the_install_stops_and_says_what_is_missing(setting: str) -> None:
-    done = _helm(setting, api=None)
+    done = _template(setting, api=None)
     assert done.returncode != 0
     assert f"{setting.removesuffix('=true')} is true" in done.stderr
     assert "install the CRDs of the Prometheus operator" in done.stderr
@@ -54,7 +48,7 @@ def test_without_its_definitions_the_install_stops_and_says_what_is_missing(sett
     ],
 )
 def test_a_value_that_is_unknown_or_malformed_is_refused(setting: str) -> None:
-    done = _helm(setting)
+    done = _template(setting)
     assert done.returncode != 0
     assert setting.split(".")[0] in done.stderr
 

@@ -4,39 +4,24 @@ server, say to what helm makes of it. charts/prorl-operator/ci has the sets."""
 import os
 import subprocess
 from collections.abc import Iterator
-from typing import Any
 
+import helm
 import pytest
 import yaml
 from cluster import schemas
 from cluster.control_plane import ControlPlane, binaries
-from cluster.fixtures import need_commands
 from cluster.product import CHART
+from helm import MONITORING, Manifest
 
 SETS = sorted((CHART / "ci").glob("*.yaml"))
 SYSTEM = "chart-system"
 """Not the one of test_controller, which has the same control plane."""
-MONITORING = "monitoring.coreos.com/v1"
-Manifest = dict[str, Any]
-
-
-def _helm(*arguments: str, kubeconfig: str = "/dev/null") -> "subprocess.CompletedProcess[str]":
-    need_commands()
-    command = [str(binaries() / "helm"), *arguments, "--namespace", SYSTEM]
-    command += ["--kubeconfig", kubeconfig]
-    return subprocess.run(command, capture_output=True, text=True, check=False)
-
-
-def _render(*flags: str) -> list[Manifest]:
-    api = ("--kube-version=1.34.0", f"--api-versions={MONITORING}")
-    done = _helm("template", "prorl", str(CHART), *api, *flags)
-    assert done.returncode == 0, done.stderr
-    return [one for one in yaml.safe_load_all(done.stdout) if one]
 
 
 @pytest.fixture(scope="module")
 def rendered() -> dict[str, list[Manifest]]:
-    return {path.stem: _render("-f", str(path)) for path in SETS}
+    flags = (f"--api-versions={MONITORING}", "-f")
+    return {path.stem: helm.rendered(*flags, str(path), namespace=SYSTEM) for path in SETS}
 
 
 def _of(manifests: list[Manifest], kind: str) -> list[Manifest]:
@@ -109,9 +94,8 @@ def test_a_real_server_takes_every_object_and_pod_security_has_no_objection(
 def _dry(kubectl: Kubectl, *settings: str) -> "subprocess.CompletedProcess[str]":
     """An install in which everything is done but the making of objects."""
     flags = [f"--set={one}" for one in settings]
-    return _helm(
-        "install", "prorl", str(CHART), "--dry-run=server", *flags, kubeconfig=kubectl.kubeconfig
-    )
+    name = ("prorl", str(CHART), "--namespace", SYSTEM, "--kubeconfig", kubectl.kubeconfig)
+    return helm.helm("install", *name, "--dry-run=server", *flags)
 
 
 def test_a_definition_of_somebody_else_is_not_taken_over(kubectl: Kubectl) -> None:
@@ -162,7 +146,7 @@ def test_a_token_key_that_is_not_there_is_told(kubectl: Kubectl) -> None:
     ],
 )
 def test_a_value_that_is_unknown_or_malformed_is_named(setting: str, where: str) -> None:
-    done = _helm("template", "prorl", str(CHART), f"--set={setting}")
+    done = helm.template(f"--set={setting}", namespace=SYSTEM)
     assert done.returncode != 0
     assert f"at '{where.strip(chr(39))}'" in done.stderr
 
