@@ -5,15 +5,14 @@
 
 import copy
 import json
-import os
-import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from admission_cases import CASES, Case
+from cluster.control_plane import ControlPlane
+from kubectl import Kubectl
 from manifests import manifest
 from prorl_api.job import ProRLJob
 from prorl_api.presets import GOVERNED
@@ -21,32 +20,11 @@ from prorl_api.spec_roles import Role
 from prorl_api.validate import read_manifest, validate_manifest
 
 ROOT = Path(__file__).parents[2]
-CACHE = Path(os.environ.get("PRORL_CACHE", Path.home() / ".cache" / "prorl"))
-KUBECTL = shutil.which("kubectl") or str(CACHE / "go" / "bin" / "kubectl")
-
-
-class Kubectl:
-    """kubectl with the control plane's kubeconfig."""
-
-    def __init__(self, kubeconfig: str) -> None:
-        self._kubeconfig = kubeconfig
-
-    def __call__(self, *arguments: str, document: Any = None) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [KUBECTL, "--kubeconfig", self._kubeconfig, *arguments],
-            input=None if document is None else json.dumps(document),
-            capture_output=True, text=True, timeout=60,
-        )  # fmt: skip
-
-    def must(self, *arguments: str, document: Any = None) -> str:
-        result = self(*arguments, document=document)
-        assert result.returncode == 0, result.stderr
-        return result.stdout
 
 
 @pytest.fixture(scope="module")
-def kubectl(control_plane: Any) -> Kubectl:
-    kubectl = Kubectl(str(getattr(control_plane, "kubeconfig", control_plane)))
+def kubectl(control_plane: ControlPlane) -> Kubectl:
+    kubectl = Kubectl(control_plane)
     kubectl.must("apply", "--server-side", "-f", str(ROOT / "crds" / "prorl.dev_prorljobs.yaml"))
     kubectl.must("wait", "--for=condition=Established", "crd/prorljobs.prorl.dev", "--timeout=30s")
     return kubectl
@@ -55,7 +33,7 @@ def kubectl(control_plane: Any) -> Kubectl:
 @pytest.fixture
 def job(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
     document = manifest("admission")
-    kubectl.must("create", "-f", "-", document=document)
+    kubectl.must("create", "-f", "-", text=json.dumps(document))
     yield document
     kubectl.must("delete", "prl", "admission")
 
@@ -63,7 +41,7 @@ def job(kubectl: Kubectl) -> Iterator[dict[str, Any]]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.id)
 def test_admission_agrees_with_the_offline_verdict(kubectl: Kubectl, case: Case) -> None:
     answer = kubectl("create", "--dry-run=server", "--validate=strict", "-f", "-",
-                     document=case.manifest)  # fmt: skip
+                     text=json.dumps(case.manifest))  # fmt: skip
     offline = validate_manifest(case.manifest)
     assert (answer.returncode == 0) == (offline == []), (answer.stderr, offline)
     if case.refused_at is not None:
@@ -77,7 +55,7 @@ def test_the_server_fills_in_every_default_but_those_of_a_preset(
     kubectl: Kubectl, case: Case
 ) -> None:
     text = kubectl.must("create", "--dry-run=server", "-o", "json", "-f", "-",
-                        document=case.manifest)  # fmt: skip
+                        text=json.dumps(case.manifest))  # fmt: skip
     job = read_manifest(case.manifest)
     assert isinstance(job, ProRLJob)
     ours = job.spec.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -114,7 +92,7 @@ def _compared(spec: dict[str, Any]) -> dict[str, Any]:
 def test_the_refusal_names_field_value_and_limit(
     kubectl: Kubectl, spec: dict[str, Any], message: str
 ) -> None:
-    answer = kubectl("create", "--dry-run=server", "-f", "-", document=manifest(**spec))
+    answer = kubectl("create", "--dry-run=server", "-f", "-", text=json.dumps(manifest(**spec)))
     assert message in answer.stderr.replace('"object": ', "").replace('"integer": ', "")
 
 

@@ -12,6 +12,7 @@ from cluster import schemas
 from cluster.control_plane import ControlPlane, binaries
 from cluster.product import CHART
 from helm import MONITORING, Manifest
+from kubectl import Kubectl
 
 SETS = sorted((CHART / "ci").glob("*.yaml"))
 SYSTEM = "chart-system"
@@ -52,32 +53,18 @@ def test_the_check_itself_sees_an_unknown_field(rendered: dict[str, list[Manifes
     assert len(schemas.faults(broken, "1.30.0")) == 2
 
 
-class Kubectl:
-    """kubectl as an administrator of a control plane."""
-
-    def __init__(self, plane: ControlPlane) -> None:
-        self.kubeconfig = str(plane.kubeconfig)
-        self._command = [str(plane.kubectl), "--kubeconfig", self.kubeconfig]
-
-    def __call__(self, *arguments: str, text: str | None = None) -> str:
-        command = [*self._command, *arguments]
-        done = subprocess.run(command, input=text, capture_output=True, text=True, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-
 @pytest.fixture(scope="module")
 def kubectl(control_plane: ControlPlane) -> Iterator[Kubectl]:
     """With the namespaces of the sets, which warn of pods that are not restricted."""
     kubectl = Kubectl(control_plane)
     for name in (SYSTEM, "team-a", "team-b"):
-        kubectl("create", "namespace", name)
+        kubectl.must("create", "namespace", name)
         level = ("enforce", "warn")
         labels = [f"pod-security.kubernetes.io/{one}=restricted" for one in level]
-        kubectl("label", "namespace", name, *labels)
-    kubectl("wait", "-n", SYSTEM, "--for=create", "serviceaccount/default", "--timeout=30s")
+        kubectl.must("label", "namespace", name, *labels)
+    kubectl.must("wait", "-n", SYSTEM, "--for=create", "serviceaccount/default", "--timeout=30s")
     yield kubectl
-    kubectl("delete", "namespace", SYSTEM, "team-a", "team-b", "--wait=false")
+    kubectl.must("delete", "namespace", SYSTEM, "team-a", "team-b", "--wait=false")
 
 
 @pytest.mark.parametrize("name", [path.stem for path in SETS])
@@ -85,7 +72,7 @@ def test_a_real_server_takes_every_object_and_pod_security_has_no_objection(
     kubectl: Kubectl, rendered: dict[str, list[Manifest]], name: str
 ) -> None:
     known = [one for one in rendered[name] if one["apiVersion"] != MONITORING]
-    kubectl(
+    kubectl.must(
         "apply", "--server-side", "--force-conflicts", "--dry-run=server", "--validate=strict",
         "--warnings-as-errors", "-f", "-", text=yaml.safe_dump_all(known),
     )  # fmt: skip
@@ -110,18 +97,18 @@ def test_the_job_in_the_notes_is_one_that_the_server_takes(kubectl: Kubectl) -> 
     command, rest = done.stdout.split("<<'JOB'\n")
     job, _, _ = rest.partition("\nJOB\n")
     assert command.endswith("kubectl apply --namespace team-a -f - ")
-    kubectl("apply", "-n", "team-a", "--dry-run=server", "-f", "-", text=job)
+    kubectl.must("apply", "-n", "team-a", "--dry-run=server", "-f", "-", text=job)
 
 
 def test_a_definition_of_another_version_is_told_before_anything_is_made(kubectl: Kubectl) -> None:
     crd = ("crd", "prorljobs.prorl.dev")
     path = "jsonpath={.metadata.annotations.prorl\\.dev/schema}"
-    mark = kubectl("get", *crd, "-o", path)
-    kubectl("annotate", "--overwrite", *crd, "prorl.dev/schema=of-yesterday")
+    mark = kubectl.must("get", *crd, "-o", path)
+    kubectl.must("annotate", "--overwrite", *crd, "prorl.dev/schema=of-yesterday")
     try:
         done = _dry(kubectl, "crds.enabled=false")
     finally:
-        kubectl("annotate", "--overwrite", *crd, f"prorl.dev/schema={mark}")
+        kubectl.must("annotate", "--overwrite", *crd, f"prorl.dev/schema={mark}")
     assert done.returncode != 0
     assert f"is of-yesterday, this chart needs {mark}" in done.stderr
 
@@ -213,4 +200,4 @@ def test_the_first_job_of_the_notes_can_be_pasted(kubectl: Kubectl) -> None:
     path = os.pathsep.join((str(binaries()), os.environ["PATH"]))
     environment = os.environ | {"KUBECONFIG": kubectl.kubeconfig, "PATH": path}
     subprocess.run(["bash", "-euc", command], env=environment, check=True)
-    kubectl("delete", "prorljob", "quickstart", "-n", "team-a")
+    kubectl.must("delete", "prorljob", "quickstart", "-n", "team-a")
