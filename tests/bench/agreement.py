@@ -17,6 +17,7 @@ import os
 import random
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ Drawn = list[tuple[list[int], list[int], list[float]]]
 PAIRS = [("float32", "float32"), ("bfloat16", "bfloat16"), ("bfloat16", "float32")]
 """Engine, learner."""
 NUMBERS = ("mean", "max", "token_mult_prob_error", "gen_kl")
+small = partial(measuring.shown, digits=1, notation="e")
 
 
 def main() -> None:
@@ -179,11 +181,6 @@ def show(rows: list[measuring.Row], machine: measuring.Row) -> None:
         ],
     )  # fmt: skip
     measuring.describe(machine)
-
-
-def small(values: measuring.Row) -> str:
-    """`median [min-max]` of numbers near 0."""
-    return f"{values['median']:.1e} [{values['min']:.1e}-{values['max']:.1e}]"
 
 
 if __name__ == "__main__":

@@ -73,9 +73,10 @@ def spread(values: Sequence[float], digits: int = 5) -> Row:
     return {name: round(value, digits) for name, value in found.items()}
 
 
-def shown(values: Row, digits: int = 2) -> str:
-    """`median [min-max]`."""
-    return f"{values['median']:.{digits}f} [{values['min']:.{digits}f}-{values['max']:.{digits}f}]"
+def shown(values: Row, digits: int = 2, notation: str = "f") -> str:
+    """`median [min-max]`; with notation "e" for numbers near 0."""
+    median, least, most = (f"{values[n]:.{digits}{notation}}" for n in ("median", "min", "max"))
+    return f"{median} [{least}-{most}]"
 
 
 def report(bench: str, row: Row) -> None:
