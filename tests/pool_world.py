@@ -9,6 +9,7 @@ from drawing import complete
 from prorl_trainer.errors import EngineLostError
 from prorl_trainer.rollout.places import node_of
 from prorl_trainer.rollout.pool import EnginePool
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 REQUEST = GenerationRequest(
@@ -55,12 +56,14 @@ class ScriptedEngine:
             finish_reason=FinishReason.STOP, weight_versions=("1-0",), text=self.name,
         )  # fmt: skip
 
-    async def tokens_drawn(self) -> int:
+    async def stats(self) -> EngineStats:
+        if self.name in self.world.vanished:
+            raise EngineLostError(self.name, "its process is gone")
         if self.name in self.world.hanging:
             await self.world.answer.wait()
         else:
             self.tokens += 1
-        return self.tokens
+        return EngineStats(generated_tokens=self.tokens)
 
     def close(self) -> None:
         self.closed = True
@@ -80,6 +83,8 @@ class World:
     """Their processes live, and nothing comes of it."""
     answer: asyncio.Event = field(default_factory=asyncio.Event)
     """Set: hanging ones still say how many tokens they have drawn."""
+    vanished: set[str] = field(default_factory=set)
+    """Their processes are gone, which only a question finds out."""
     leaving: set[str] = field(default_factory=set)
     """Nodes that are to go."""
     turn: asyncio.Event | None = None
@@ -88,6 +93,8 @@ class World:
     engines: list[ScriptedEngine] = field(default_factory=list)
     usable: int = 0
     lost: int = 0
+    heard: dict[str, EngineStats] = field(default_factory=dict)
+    """Engine that is not gone -> its newest answer."""
 
     def find(self) -> list[str]:
         return list(self.places)
@@ -110,6 +117,12 @@ class World:
         self.usable = usable
         self.lost += lost
 
+    def told(self, engine: str, stats: EngineStats) -> None:
+        self.heard[engine] = stats
+
+    def gone(self, engine: str) -> None:
+        self.heard.pop(engine, None)
+
 
 @asynccontextmanager
 async def pool_of(
@@ -120,7 +133,7 @@ async def pool_of(
         start=world.start,
         send=world.send,
         min_engines=at_least,
-        on_change=world.changed,
+        report=world,
     )
     pool.open(stall_seconds)
     try:
@@ -129,6 +142,7 @@ async def pool_of(
     finally:
         await pool.close()
         assert all(engine.closed for engine in world.engines)
+        assert world.heard == {}, "some are not said to be gone, or were heard of afterwards"
 
 
 async def until(holds: Callable[[], bool]) -> None:

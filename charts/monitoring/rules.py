@@ -10,7 +10,7 @@ RULES = Path(__file__).parents[1] / "prorl-operator" / "rules"
 RUNBOOKS = "RUNBOOKS/"
 """What the chart replaces by the value prometheusRule.runbookUrl."""
 _LABELS = re.compile(r"\{[^}]*\}|\b(?:by|on|without|ignoring) \([^)]*\)")
-_METRIC = re.compile(r"\b(?:prorl|process|vllm|ray|DCGM)_\w+")
+_METRIC = re.compile(r"\b(?:prorl|process|DCGM)_\w+")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

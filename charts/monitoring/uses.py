@@ -13,9 +13,6 @@ NOT_SHOWN = {
 """Metric -> why nobody shows it."""
 NOT_OURS = {
     "DCGM_FI_DEV_GPU_UTIL": "NVIDIA's exporter, on nodes with GPUs",
-    "ray_vllm_num_requests_running": "vLLM, through Ray's metrics agent",
-    "ray_vllm_num_requests_waiting": "vLLM, through Ray's metrics agent",
-    "ray_vllm_kv_cache_usage_perc": "vLLM, through Ray's metrics agent",
 }
 """Metric of a query -> who exports it, where it is scraped at all."""
 

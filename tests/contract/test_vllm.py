@@ -12,6 +12,7 @@ from prorl_trainer.rollout.backend import (
     init_info,
     update_info,
 )
+from prorl_trainer.rollout.stats import EngineStats
 
 CHANNEL = Channel(
     backend=Backend.NCCL, dtype="bfloat16", host="10.0.0.1", port=29_500, world_size=3
@@ -81,11 +82,32 @@ def test_the_session_of_vllm_has_the_calls_that_are_made() -> None:
     assert "stat_loggers" in inspect.signature(AsyncLLM.from_engine_args).parameters
 
 
-def test_spans_and_progress_have_the_fields_that_are_read() -> None:
+def test_spans_have_the_fields_that_are_read() -> None:
     from vllm.outputs import WeightVersionSpan
-    from vllm.v1.metrics.stats import IterationStats
 
     span = WeightVersionSpan("1-4", 3, 8)
     assert (span.version, span.start, span.end) == ("1-4", 3, 8)
-    stats = IterationStats()
-    assert stats.num_generation_tokens + stats.num_prompt_tokens == 0
+
+
+def test_counts_add_up_what_vllm_reports_and_the_rest_is_its_last_word() -> None:
+    from prorl_trainer.rollout.vllm_stats import StatsTally
+    from vllm.v1.metrics.stats import IterationStats, PrefixCacheStats, SchedulerStats
+
+    tally = StatsTally()
+    logger = tally.logger(None)
+    for running in (3, 2):
+        iteration = IterationStats()
+        iteration.num_generation_tokens = running
+        iteration.prompt_token_stats.total = 10
+        iteration.num_preempted_reqs = 1
+        scheduler = SchedulerStats(
+            num_running_reqs=running, num_waiting_reqs=4, num_skipped_waiting_reqs=1,
+            kv_cache_usage=0.25, prefix_cache_stats=PrefixCacheStats(queries=10, hits=6),
+        )  # fmt: skip
+        logger.record(scheduler, iteration, None, engine_idx=0)
+    logger.record(None, None)
+    assert tally.stats == EngineStats(
+        requests_running=2, requests_waiting=5, kv_cache_usage_ratio=0.25, preemptions=2,
+        prompt_tokens=20, generated_tokens=5, prefix_cache_queried_tokens=20,
+        prefix_cache_hit_tokens=12,
+    )  # fmt: skip

@@ -68,7 +68,7 @@ def make_requests(count: int) -> list[GenerationRequest]:
 
 
 async def drawn(engine: RayEngine, tokens: int) -> None:
-    while await engine.tokens_drawn() < tokens:
+    while (await engine.stats()).generated_tokens < tokens:
         await asyncio.sleep(0.001)
 
 
@@ -113,7 +113,7 @@ async def test_what_is_cancelled_or_closed_ends_in_the_engine_too(engine: RayEng
         call.cancel()
     await asyncio.gather(*calls, return_exceptions=True)
     before = -1
-    while before != (now := await engine.tokens_drawn()):
+    while before != (now := (await engine.stats()).generated_tokens):
         before = now
         await asyncio.sleep(0.2)
     assert now < 40 * 20, "it went on with what nobody waits for"

@@ -16,8 +16,10 @@ from prometheus_client import CollectorRegistry, start_http_server
 from prorl_api.status import CheckpointStatus, ConditionType, Phase, Progress
 from prorl_operator.metrics import Metrics as OperatorMetrics
 from prorl_trainer.algo.signals import BOUNDS
+from prorl_trainer.observe.engine_metrics import ENGINE_COUNTERS, ENGINE_GAUGES
 from prorl_trainer.observe.metrics import COUNTERS, GAUGES
 from prorl_trainer.observe.metrics import Metrics as CoordinatorMetrics
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_verifier.metrics import Metrics as VerifierMetrics
 from prorl_verifier.sandbox.levels import Isolation
 from prorl_verifier.wire import INFRA_ERROR, PASS, Verdict
@@ -54,6 +56,8 @@ class Watched:
         for name in COUNTERS:
             self.coordinator.count(name)
         self.coordinator.count_reset("Interval")
+        numbers = dict.fromkeys((*ENGINE_GAUGES, *ENGINE_COUNTERS), self.steps)
+        self.coordinator.engines.told("engine-a", EngineStats(**numbers))
 
     def _judge(self) -> None:
         for outcome in (PASS, INFRA_ERROR):

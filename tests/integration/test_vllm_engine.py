@@ -22,6 +22,8 @@ from tiny_model import make_batch, make_model, make_settings
 LOGPROB_TOLERANCE = 1e-3
 """fp32 on both sides, other kernels; a stale layer is off by orders of magnitude more."""
 ROUNDS = 3
+BLOCK = 128
+"""Tokens that vLLM's prefix cache takes or leaves as a whole, on a CPU."""
 
 
 def make_requests(
@@ -30,8 +32,8 @@ def make_requests(
     return [
         GenerationRequest(
             request_id=f"{temperature}-{i}",
-            # Long enough to fill blocks of the prefix cache, and the same in every round.
-            prompt_token_ids=tuple(3 + (7 * i + j) % 80 for j in range(40)),
+            # The same in every round, and longer than a block of the prefix cache.
+            prompt_token_ids=tuple(3 + (7 * i + j) % 80 for j in range(BLOCK + 12)),
             max_tokens=max_tokens,
             temperature=temperature,
             seed=i,
@@ -64,7 +66,7 @@ async def test_after_every_sync_the_engine_is_the_trainer(tmp_path):
     )  # fmt: skip
     engine = VllmEngine(
         EngineSettings(
-            kind=EngineKind.VLLM, model_dir=str(model_dir), max_model_len=128, num_gpus=0,
+            kind=EngineKind.VLLM, model_dir=str(model_dir), max_model_len=256, num_gpus=0,
             max_concurrent_sequences=128, seed=0,
         )
     )  # fmt: skip
@@ -89,6 +91,8 @@ async def test_after_every_sync_the_engine_is_the_trainer(tmp_path):
             process.kill()
         with pytest.raises(EngineLostError):  # the actor lives on: only vLLM's own processes died
             await engine.update_weights(learner.announce_weights(), "1-9")
+        with pytest.raises(EngineLostError):
+            await engine.stats()
     finally:
         engine.close()
         learner.close()
@@ -99,6 +103,10 @@ async def check_more_prompts_than_fit_into_a_batch(engine: VllmEngine) -> None:
     requests = make_requests(1.0, count=100, max_tokens=4)
     completions = await complete(engine.generate, requests)
     assert [c.request_id for c in completions] == [r.request_id for r in requests]
+    stats = await engine.stats()
+    assert stats.generated_tokens == sum(len(c.token_ids) for c in completions)
+    assert stats.prompt_tokens == sum(len(r.prompt_token_ids) for r in requests)
+    assert (stats.requests_running, stats.requests_waiting) == (0, 0)
 
 
 async def send(learner: Learner, engine: VllmEngine, version: str) -> None:
@@ -131,10 +139,14 @@ async def check_update_in_flight(learner: Learner, engine: VllmEngine) -> None:
     """Each token has the log-prob of the weights that its span names: the old ones left nothing in
     the cache."""
     requests = make_requests(1.0, max_tokens=80)
-    start = await engine.tokens_drawn()
+    start = (await engine.stats()).progress
+    read = sum(len(r.prompt_token_ids) + 4 for r in requests)
     drawing = asyncio.create_task(complete(engine.generate, requests))
-    while await engine.tokens_drawn() - start < sum(len(r.prompt_token_ids) + 4 for r in requests):
+    while (await engine.stats()).progress - start < read:
         await asyncio.sleep(0.001)
+    during = await engine.stats()
+    assert during.requests_running == len(requests)
+    assert during.kv_cache_usage_ratio > 0
     told = learner.announce_weights()
     before = copy.deepcopy(learner._policy.hf)
     learner.update(make_batch(seed=9), make_settings(learning_rate=3e-2))
@@ -153,6 +165,8 @@ async def check_update_in_flight(learner: Learner, engine: VllmEngine) -> None:
 
 
 async def check_equal(learner: Learner, engine: VllmEngine, version: str) -> None:
+    """Right after an update: it has emptied the prefix cache, so three rounds of four hit it."""
+    hits = (await engine.stats()).prefix_cache_hit_tokens
     for temperature in (0.0, 0.7):
         requests = make_requests(temperature)
         completions = await complete(engine.generate, requests)
@@ -166,3 +180,5 @@ async def check_equal(learner: Learner, engine: VllmEngine, version: str) -> Non
             else:
                 gap = (torch.tensor(found.logprobs) - logprobs).abs().max().item()
                 assert gap < LOGPROB_TOLERANCE, version
+    found_hits = (await engine.stats()).prefix_cache_hit_tokens - hits
+    assert found_hits == 3 * len(make_requests(0.0)) * BLOCK

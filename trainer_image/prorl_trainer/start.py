@@ -144,6 +144,22 @@ def _count_lost(desk: "Desk") -> Callable[[], None]:
     return lambda: desk.metrics.count("tracker_records_lost")
 
 
+class EngineReport:
+    """rollout.pool_engine.PoolReport, to status and metrics."""
+
+    def __init__(self, desk: "Desk") -> None:
+        self._status = desk.status
+        self._metrics = desk.metrics
+        self.told = desk.metrics.engines.told
+        self.gone = desk.metrics.engines.gone
+
+    def changed(self, usable: int, lost: int) -> None:
+        """See PoolReport."""
+        self._status.engines(usable)
+        self._metrics.record({"engines_usable": usable})
+        self._metrics.count("engines_lost", lost)
+
+
 def pool(
     desk: "Desk", model_dir: Path, send: Callable[[Sequence[RayEngine]], Awaitable[None]]
 ) -> EnginePool[RayEngine]:
@@ -164,18 +180,13 @@ def pool(
         name = f"engine-{uuid.uuid4().hex[:8]}"
         return start_engine(settings, node_id=node_of(where), name=name)
 
-    def changed(usable: int, lost: int) -> None:
-        desk.status.engines(usable)
-        desk.metrics.record({"engines_usable": usable})
-        desk.metrics.count("engines_lost", lost)
-
     places = Places(ray_driver.live_nodes)
     made = EnginePool(
         places=places,
         start=place,
         send=send,
         min_engines=spec.rollout.min_replicas,
-        on_change=changed,
+        report=EngineReport(desk),
     )
     desk.control.drain = lambda address: not made.is_on(places.give_up(address))
     made.open()

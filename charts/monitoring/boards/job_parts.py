@@ -1,4 +1,4 @@
-"""The sections of the job's dashboard about what serves it: verifier, engines, GPUs."""
+"""The sections of the job's dashboard about what serves it: verifier and engines."""
 
 from monitoring.boards.model import JOB, Chart, Query, Section, count, of_job, rate
 
@@ -73,11 +73,55 @@ VERIFIER = Section(
         ),
     ),
 )  # fmt: skip
+
+
+def _hit_rate() -> Query:
+    found, asked = (
+        f"sum(rate(prorl_engine_prefix_cache_{what}_tokens_total{{{JOB}}}[$__rate_interval]))"
+        for what in ("hit", "queried")
+    )
+    return Query(expr=f"{found} / ({asked} > 0)", legend="hits")
+
+
 ENGINES = Section(
-    title="Engines and GPUs (where Ray's and NVIDIA's exporters are scraped)",
+    title="Engines",
     charts=(
         Chart(
-            title="GPU utilisation",
+            title="Requests in the engines",
+            queries=(
+                of_job("prorl_engine_requests_running", "{{engine}} running"),
+                of_job("prorl_engine_requests_waiting", "{{engine}} waiting"),
+            ),
+            about="The coordinator asks each engine every 5 s. Its log says which engine has "
+            "which number.",
+        ),
+        Chart(
+            title="KV cache in use",
+            queries=(of_job("prorl_engine_kv_cache_usage_ratio", "{{engine}}"),),
+            unit="percentunit",
+        ),
+        Chart(
+            title="Preemptions",
+            queries=(count("prorl_engine_preemptions_total", "requests put back"),),
+            about="The KV cache was full: what is put back is computed again. Fewer or shorter "
+            "completions at once, or more rollout pods.",
+        ),
+        Chart(
+            title="Prefix cache hit rate",
+            queries=(_hit_rate(),),
+            unit="percentunit",
+            about="Share of the looked up prompt tokens. Each update of the weights empties the "
+            "cache; the completions of a group share their prompt.",
+        ),
+        Chart(
+            title="Tokens of the engines per second",
+            queries=(
+                rate("prorl_engine_prompt_tokens_total", "prompt"),
+                rate("prorl_engine_generated_tokens_total", "generated"),
+            ),
+        ),
+        Chart(
+            title="GPU utilisation (where NVIDIA's exporter is scraped)",
             queries=(
                 Query(
                     expr='DCGM_FI_DEV_GPU_UTIL{namespace="$namespace", pod=~"$job-.+"}',
@@ -85,18 +129,6 @@ ENGINES = Section(
                 ),
             ),
             unit="percent",
-        ),
-        Chart(
-            title="Requests in the engines",
-            queries=(
-                of_job("ray_vllm_num_requests_running", "running"),
-                of_job("ray_vllm_num_requests_waiting", "waiting"),
-            ),
-        ),
-        Chart(
-            title="KV cache",
-            queries=(of_job("ray_vllm_kv_cache_usage_perc", "{{pod}}"),),
-            unit="percentunit",
         ),
     ),
 )

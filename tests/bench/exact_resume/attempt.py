@@ -72,7 +72,7 @@ class Here(Session):
             start=lambda _: Engine(model_dir),
             send=self._send,
             min_engines=1,
-            on_change=lambda *_: None,
+            report=start.EngineReport(desk),
         )
         self._pool.open()
         learners = Learners(model_dir, context.directory, self._marks)

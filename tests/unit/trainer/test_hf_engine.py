@@ -14,6 +14,7 @@ from prorl_trainer.learn.learner import Learner, RankSettings
 from prorl_trainer.rollout.backend import Backend, Channel
 from prorl_trainer.rollout.hf_engine import HfEngine
 from prorl_trainer.rollout.publish import refuse_other
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import Completion, GenerationRequest
 from tiny_model import make_batch, make_model, make_settings
 
@@ -64,7 +65,7 @@ def make_requests() -> list[GenerationRequest]:
 
 
 async def drawn(engine: HfEngine, tokens: int) -> None:
-    while await engine.tokens_drawn() < tokens:
+    while (await engine.stats()).generated_tokens < tokens:
         await asyncio.sleep(0)
 
 
@@ -103,14 +104,34 @@ async def test_between_an_update_and_its_resumption_nothing_is_drawn(
     drawing = asyncio.create_task(complete(engine.generate, make_requests()))
     await drawn(engine, 1)
     await send(learner, engine, "1-1")
-    tokens = await engine.tokens_drawn()
+    before = await engine.stats()
     for _ in range(20):
         await asyncio.sleep(0)
-    assert await engine.tokens_drawn() == tokens
+    assert await engine.stats() == before
     await engine.resume()
     await drawing
-    assert await engine.tokens_drawn() > tokens
+    assert (await engine.stats()).progress > before.progress
     learner.close()
+
+
+async def test_it_says_what_it_draws_and_nothing_of_what_it_does_not_have(tmp_path: Path) -> None:
+    engine, requests = HfEngine(make_model(tmp_path)), make_requests()
+    drawing = asyncio.create_task(complete(engine.generate, requests))
+    await drawn(engine, 3)
+    during = await engine.stats()
+    assert during == EngineStats(
+        requests_running=3, prompt_tokens=3 * 3, generated_tokens=during.generated_tokens
+    )
+    completions = await drawing
+    assert await engine.stats() == EngineStats(
+        requests_running=0, prompt_tokens=3 * 3 + 3 * 4,
+        generated_tokens=sum(len(c.token_ids) for c in completions),
+    )  # fmt: skip
+    drawing = asyncio.create_task(complete(engine.generate, requests))
+    await drawn(engine, (await engine.stats()).generated_tokens + 1)
+    drawing.cancel()
+    await asyncio.gather(drawing, return_exceptions=True)
+    assert (await engine.stats()).requests_running == 0
 
 
 async def test_a_tensor_that_is_not_the_learners_is_named(learner: Learner, tmp_path: Path) -> None:

@@ -101,6 +101,22 @@ async def test_a_slow_engine_that_draws_tokens_is_left_alone() -> None:
         assert await drawing == ["engine-0"]
 
 
+async def test_engines_say_how_they_work_also_while_nothing_is_asked_of_them() -> None:
+    world, both = World(["node/0", "node/1"]), {"engine-0", "engine-1"}
+    async with pool_of(world, at_least=1, stall_seconds=0.1) as pool:
+        await until(lambda: {name for name, s in world.heard.items() if s.progress > 1} == both)
+        assert pool.num_usable == 0
+
+
+async def test_an_engine_that_dies_while_it_has_nothing_to_do_is_replaced() -> None:
+    world = World(["node/0"])
+    async with pool_of(world, at_least=1, stall_seconds=0.1) as pool:
+        await pool.publish()
+        world.vanished = {"engine-0"}
+        await until(lambda: world.heard.keys() == {"engine-1"})
+        assert (world.lost, world.engines[0].closed) == (1, True)
+
+
 async def test_an_update_in_flight_keeps_what_is_being_drawn_and_its_load() -> None:
     world = World(["node/0", "node/1"], turn=asyncio.Event())
     async with pool_of(world, at_least=2) as pool:
@@ -193,9 +209,9 @@ def test_a_rollout_pod_may_go_when_no_engine_is_there_any_more() -> None:
 
 def test_an_engine_has_stalled_only_when_busy_without_progress_for_the_whole_limit() -> None:
     stall = Stall(limit_s=10)
-    assert not stall.seen(now=0, busy=True, tokens=5)
-    assert not stall.seen(now=9, busy=True, tokens=5)
-    assert not stall.seen(now=9.5, busy=True, tokens=6)
-    assert not stall.seen(now=19, busy=False, tokens=None)
-    assert not stall.seen(now=28, busy=True, tokens=None)
-    assert stall.seen(now=29, busy=True, tokens=6)
+    assert not stall.seen(now=0, busy=True, progress=5)
+    assert not stall.seen(now=9, busy=True, progress=5)
+    assert not stall.seen(now=9.5, busy=True, progress=6)
+    assert not stall.seen(now=19, busy=False, progress=None)
+    assert not stall.seen(now=28, busy=True, progress=None)
+    assert stall.seen(now=29, busy=True, progress=6)

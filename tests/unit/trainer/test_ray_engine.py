@@ -9,10 +9,10 @@ from ray.exceptions import ActorDiedError, RayTaskError
 
 
 class ScriptedActor:
-    """Every call of `tokens_drawn` fails as scripted."""
+    """Every call of `stats` fails as scripted."""
 
     def __init__(self, error: Exception) -> None:
-        self.tokens_drawn = self
+        self.stats = self
         self._error = error
 
     async def remote(self, *_: Any) -> Any:
@@ -20,11 +20,11 @@ class ScriptedActor:
 
 
 def task_error(cause: Exception) -> RayTaskError:
-    return RayTaskError("tokens_drawn", "traceback", cause)
+    return RayTaskError("stats", "traceback", cause)
 
 
 async def call(error: Exception) -> None:
-    await RayEngine(ScriptedActor(error), "engine-7", "node").tokens_drawn()
+    await RayEngine(ScriptedActor(error), "engine-7", "node").stats()
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created_metrics
 
 from prorl_trainer.algo.signals import BOUNDS
+from prorl_trainer.observe.engine_metrics import EngineMetrics
 
 disable_created_metrics()  # one more series per counter, which nobody reads
 
@@ -128,6 +129,7 @@ class Metrics:
             "prorl_health_value", "Value of a health signal.", ["signal"], registry=self.registry
         )
         self._step_signals: frozenset[str] = frozenset()
+        self.engines = EngineMetrics(self.registry)
 
     def step(self, values: Mapping[str, float]) -> None:
         """Those of a finished step. A signal that this one cannot tell is not exported any more:

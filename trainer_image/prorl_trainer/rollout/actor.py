@@ -14,6 +14,7 @@ from ray.exceptions import RayActorError, RayTaskError
 from prorl_trainer.errors import EngineLostError, TrainingError
 from prorl_trainer.rollout.backend import Announcement, Channel
 from prorl_trainer.rollout.settings import EngineSettings
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
 
@@ -42,8 +43,8 @@ class HostedEngine(Protocol):
         """Goes on generating after an update."""
         ...
 
-    async def tokens_drawn(self) -> int:
-        """Grows while the engine makes progress."""
+    async def stats(self) -> EngineStats:
+        """How it works, of now. Raises EngineLostError."""
         ...
 
 
@@ -98,9 +99,9 @@ class EngineActor:
         """See HostedEngine."""
         await self._engine.resume()
 
-    async def tokens_drawn(self) -> int:
+    async def stats(self) -> EngineStats:
         """See HostedEngine."""
-        return await self._engine.tokens_drawn()
+        return await self._engine.stats()
 
 
 async def _together(ended: asyncio.Queue[Completion | None]) -> list[Completion]:
@@ -162,9 +163,10 @@ class RayEngine:
         """See HostedEngine."""
         await self._call("resume")
 
-    async def tokens_drawn(self) -> int:
+    async def stats(self) -> EngineStats:
         """See HostedEngine."""
-        return int(await self._call("tokens_drawn"))
+        found: EngineStats = await self._call("stats")
+        return found
 
     def close(self) -> None:
         """Ends the actor's process and with it the engine's."""

@@ -16,10 +16,11 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 from prorl_trainer.errors import WeightSyncError
 from prorl_trainer.learn.weights import broadcast, checksum, join_channel
 from prorl_trainer.rollout.backend import Announcement, Channel
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 
-@dataclass(kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class _Draft:
     """A completion in the making."""
 
@@ -57,7 +58,9 @@ class HfEngine:
         self._channel: tuple[torch.distributed.ProcessGroupGloo, object] | None = None
         self._running = asyncio.Event()
         self._running.set()
-        self._tokens_drawn = 0
+        self._drafts: set[_Draft] = set()
+        self._prompt_tokens = 0
+        self._generated_tokens = 0
 
     async def generate(
         self, requests: Sequence[GenerationRequest], on_completion: OnCompletion
@@ -75,7 +78,15 @@ class HfEngine:
         drafts = [
             _Draft(request=r, generator=torch.Generator().manual_seed(r.seed)) for r in requests
         ]
-        ids = torch.tensor([r.prompt_token_ids for r in requests])
+        self._drafts.update(drafts)
+        try:
+            await self._finish(drafts, on_completion)
+        finally:
+            self._drafts.difference_update(drafts)
+
+    async def _finish(self, drafts: list[_Draft], on_completion: OnCompletion) -> None:
+        ids = torch.tensor([d.request.prompt_token_ids for d in drafts])
+        self._prompt_tokens += ids.numel()
         cache, cached_by, num_cached = None, self._version, 0
         while running := [d for d in drafts if d.finish is None]:
             await self._turn()
@@ -107,7 +118,7 @@ class HfEngine:
         else:
             token = int(torch.multinomial(logprobs.exp(), 1, generator=draft.generator))
         draft.add(token, float(logprobs[token]), self._version)
-        self._tokens_drawn += 1
+        self._generated_tokens += 1
         if token == self._eos:
             draft.finish = FinishReason.STOP
         elif len(draft.tokens) >= draft.request.max_tokens:
@@ -174,9 +185,13 @@ class HfEngine:
         """Goes on generating."""
         self._running.set()
 
-    async def tokens_drawn(self) -> int:
-        """Of all completions, finished or not."""
-        return self._tokens_drawn
+    async def stats(self) -> EngineStats:
+        """It has no queue, and its cache grows with its batch."""
+        return EngineStats(
+            requests_running=sum(draft.finish is None for draft in self._drafts),
+            prompt_tokens=self._prompt_tokens,
+            generated_tokens=self._generated_tokens,
+        )
 
     def close(self) -> None:
         """Nothing to end."""

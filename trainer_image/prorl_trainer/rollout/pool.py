@@ -12,8 +12,8 @@ from typing import Generic, TypeVar
 
 from prorl_trainer.errors import EngineLostError
 from prorl_trainer.rollout.places import node_of
-from prorl_trainer.rollout.pool_engine import PlaceList, PoolEngine
-from prorl_trainer.rollout.stall import STALL_SECONDS, wait_stalled
+from prorl_trainer.rollout.pool_engine import PlaceList, PoolEngine, PoolReport
+from prorl_trainer.rollout.stall import STALL_SECONDS, watch
 from prorl_trainer.types import Completion, GenerationRequest, OnCompletion
 
 log = logging.getLogger(__name__)
@@ -36,14 +36,13 @@ class EnginePool(Generic[E]):
         start: Callable[[str], E],
         send: Callable[[list[E]], Awaitable[None]],
         min_engines: int,
-        on_change: Callable[[int, int], None],
+        report: PoolReport,
     ) -> None:
-        """on_change is told how many engines are usable, and how many were lost just now."""
         self._places = places
         self._start = start
         self._send = send
         self._min_engines = min_engines
-        self._on_change = on_change
+        self._report = report
         self._stall_seconds = STALL_SECONDS
         self._engines: dict[str, E] = {}
         self._place_of: dict[str, str] = {}
@@ -154,7 +153,7 @@ class EnginePool(Generic[E]):
                 await self._lose(error.engine, error)
                 continue
             self._usable |= self._loaded.intersection(names)
-            self._on_change(len(self._usable), 0)
+            self._report.changed(len(self._usable), 0)
             return
 
     async def _wait_loaded(self) -> list[str]:
@@ -194,7 +193,8 @@ class EnginePool(Generic[E]):
         if task is not asyncio.current_task():
             task.cancel()
         engine.close()
-        self._on_change(len(self._usable), lost)
+        self._report.gone(name)
+        self._report.changed(len(self._usable), lost)
 
     async def _scan(self) -> None:
         try:
@@ -223,7 +223,7 @@ class EnginePool(Generic[E]):
         """Gives the engine nothing more; it goes when it has finished what it has."""
         self._loaded.discard(name)
         self._usable.discard(name)
-        self._on_change(len(self._usable), 0)
+        self._report.changed(len(self._usable), 0)
         if self._load[name] == 0:
             log.info("engine=%s drained: its pod is to go", name)
             self._drop(name, lost=0)
@@ -235,13 +235,12 @@ class EnginePool(Generic[E]):
             if engine.name in self._engines:
                 self._loaded.add(engine.name)
                 self._changed.set()
-                await wait_stalled(
-                    engine.tokens_drawn,
+                await watch(
+                    engine,
                     lambda: self._load.get(engine.name, 0) > 0 and not self._publishing.locked(),
+                    self._report.told,
                     limit_s=self._stall_seconds,
                 )
-                reason = f"it has drawn no token for {self._stall_seconds:.0f} s"
-                raise EngineLostError(engine.name, reason)
         except EngineLostError as error:
             if engine.name in self._engines:
                 log.warning("%s", error)

@@ -1,8 +1,9 @@
-"""What the pool asks of an engine and of the list of places."""
+"""What the pool asks of an engine and of the list of places, and whom it tells what it sees."""
 
 from collections.abc import Sequence
 from typing import Protocol
 
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import GenerationRequest, OnCompletion
 
 
@@ -36,10 +37,26 @@ class PoolEngine(Protocol):
         """See protocols.Engine."""
         ...
 
-    async def tokens_drawn(self) -> int:
-        """Grows while the engine makes progress."""
+    async def stats(self) -> EngineStats:
+        """How it works, of now. Raises EngineLostError."""
         ...
 
     def close(self) -> None:
         """Ends the engine; its calls end with EngineLostError."""
+        ...
+
+
+class PoolReport(Protocol):
+    """Is told what becomes of the engines."""
+
+    def changed(self, usable: int, lost: int) -> None:
+        """So many are usable now, and so many were lost just now."""
+        ...
+
+    def told(self, engine: str, stats: EngineStats) -> None:
+        """What the engine of this name answered when it was asked how it works."""
+        ...
+
+    def gone(self, engine: str) -> None:
+        """There will be no more of this name."""
         ...

@@ -17,6 +17,7 @@ from prorl_trainer.rollout.backend import (
     update_info,
 )
 from prorl_trainer.rollout.settings import EngineSettings
+from prorl_trainer.rollout.stats import EngineStats
 from prorl_trainer.types import Completion, FinishReason, GenerationRequest, OnCompletion
 
 CPU_ENVIRONMENT = {
@@ -62,7 +63,7 @@ class VllmEngine:
         from vllm.engine.arg_utils import AsyncEngineArgs
         from vllm.v1.engine.async_llm import AsyncLLM
 
-        from prorl_trainer.rollout.progress import TokenCount
+        from prorl_trainer.rollout.vllm_stats import StatsTally
 
         cpu = settings.num_gpus == 0
         arguments = AsyncEngineArgs(
@@ -81,8 +82,8 @@ class VllmEngine:
             **_batching(settings),
         )
         self._backend = settings.backend
-        self._count = TokenCount()
-        self._llm: Any = AsyncLLM.from_engine_args(arguments, stat_loggers=[self._count.logger])
+        self._tally = StatsTally()
+        self._llm: Any = AsyncLLM.from_engine_args(arguments, stat_loggers=[self._tally.logger])
         self._version = "initial"
 
     async def generate(
@@ -166,17 +167,21 @@ class VllmEngine:
         """Goes on generating after an update. Raises EngineLostError."""
         await self._while_alive(self._llm.resume_generation())
 
-    async def tokens_drawn(self) -> int:
-        """Of all completions, finished or not."""
-        return self._count.tokens
+    async def stats(self) -> EngineStats:
+        """As of vLLM's last iteration. Raises EngineLostError."""
+        self._check_alive()
+        return self._tally.stats
+
+    def _check_alive(self) -> None:
+        if self._llm.errored:
+            raise EngineLostError("vllm", "its engine process has died")
 
     async def _while_alive(self, call: Coroutine[Any, Any, Any]) -> Any:
         """Raises EngineLostError: vLLM never answers a call during which its process dies."""
         task = asyncio.ensure_future(call)
         try:
             while not task.done():
-                if self._llm.errored:
-                    raise EngineLostError("vllm", "its engine process has died")
+                self._check_alive()
                 await asyncio.wait({task}, timeout=ALIVE_SECONDS)
             if task.exception() is not None and self._llm.errored:
                 raise EngineLostError("vllm", str(task.exception()))
