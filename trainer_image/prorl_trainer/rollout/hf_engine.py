@@ -186,7 +186,7 @@ class HfEngine:
         self._running.set()
 
     async def stats(self) -> EngineStats:
-        """It has no queue, and its cache grows with its batch."""
+        """It has no scheduler, and its cache grows with its batch."""
         return EngineStats(
             requests_running=sum(draft.finish is None for draft in self._drafts),
             prompt_tokens=self._prompt_tokens,
