@@ -13,6 +13,7 @@ BOUNDED_LABELS = {
     "phase", "role", "condition", "reason", "result", "outcome", "verb", "code",
     "status",  # enums and HTTP
     "domain", "signal", "k", "verifier",  # closed sets, and lists with a limit in the schema
+    "engine",  # the lowest free number, below spec.rollout.replicas
     "prorl_verifier_isolation", "version", "dataset_hash",
 }  # fmt: skip
 OTHER_UNITS = re.compile(
