@@ -1,7 +1,8 @@
 """kopf as the source of events, nothing else: an event becomes a key in the queue.
 
 The only importer of kopf besides __main__. No handler writes, so kopf leaves no annotation,
-finalizer or Event on anything.
+finalizer or Event on anything. All are coroutines: kopf runs others in threads, which costs more
+than what they do.
 """
 
 import os
@@ -14,6 +15,7 @@ from prorl_api import runtime
 from prorl_api.base import KIND
 
 from prorl_operator.kube.observe import parse_pod
+from prorl_operator.kube.urgency import GATHER_S, job_pause_s, pod_pause_s
 from prorl_operator.plan.observed import Key, PodView
 
 JOBS = ("prorl.dev", "v1alpha1", "prorljobs")
@@ -28,6 +30,8 @@ CHILDREN = (
 KINDS = {"services": "Service", "configmaps": "ConfigMap"}
 KINDS |= {"persistentvolumeclaims": "PersistentVolumeClaim", "networkpolicies": "NetworkPolicy"}
 KINDS |= {"poddisruptionbudgets": "PodDisruptionBudget"}
+Enqueue = Callable[[Key, float], None]
+"""A key, and the seconds that it may wait for more events."""
 OURS = f"{runtime.LABEL_MANAGED_BY}={runtime.MANAGED_BY}"
 
 
@@ -59,47 +63,70 @@ class KopfIndices:
         return list(values[key]) if key in values else []
 
 
-def make_registry(enqueue: Callable[[Key], None], watched: KopfIndices) -> kopf.OperatorRegistry:
+class NoDiffs(kopf.DiffBaseStorage):  # type: ignore[misc]
+    """kopf copies every object to tell its handlers what has changed; none of ours asks."""
+
+    def build(self, **_: Any) -> Any:
+        """Nothing to compare."""
+        return {}
+
+    def fetch(self, **_: Any) -> None:
+        """Nothing is stored."""
+
+    def store(self, **_: Any) -> None:
+        """Leaves no annotation."""
+
+
+def make_registry(enqueue: Enqueue, watched: KopfIndices) -> kopf.OperatorRegistry:
     """Handlers for jobs and everything that carries our label."""
     registry = kopf.OperatorRegistry()
 
-    def start(settings: kopf.OperatorSettings, **kwargs: Any) -> None:
+    async def start(settings: kopf.OperatorSettings, **kwargs: Any) -> None:
         _configure(settings)
         watched.indices = {name: kwargs[name] for name in ("jobs", "pods", *KINDS)}
 
-    def on_event(body: kopf.Body, **_: Any) -> None:
+    def add(key: Key | None, pause_s: float) -> None:
         watched.filled = True
-        key = _key_of_job(body) if body["kind"] == KIND else _key_of_child(body)
         if key is not None:
-            enqueue(key)
+            enqueue(key, pause_s)
+
+    async def on_job(body: kopf.Body, **_: Any) -> None:
+        add(_key_of_job(body), job_pause_s(body))
+
+    async def on_pod(body: kopf.Body, event: Mapping[str, Any], **_: Any) -> None:
+        add(_key_of_child(body), pod_pause_s(event["type"], body))
+
+    async def on_child(body: kopf.Body, **_: Any) -> None:
+        add(_key_of_child(body), GATHER_S)
 
     kopf.on.startup(registry=registry)(start)
     kopf.on.login(registry=registry)(_login)
+    kopf.on.event(*JOBS, registry=registry)(on_job)
+    kopf.on.event(*PODS, registry=registry)(on_pod)
     kopf.index(*JOBS, id="jobs", registry=registry)(_index_job)
     kopf.index(*PODS, id="pods", registry=registry)(_index_pod)
     for resource in CHILDREN:
         kopf.index(*resource, id=resource[2], registry=registry)(_indexer(KINDS[resource[2]]))
-    for resource in (JOBS, PODS, *CHILDREN):
-        kopf.on.event(*resource, registry=registry, id=f"on_{resource[2]}")(on_event)
+        kopf.on.event(*resource, registry=registry, id=f"on_{resource[2]}")(on_child)
     return registry
 
 
-def _login(**kwargs: Any) -> Any:
+async def _login(**kwargs: Any) -> Any:
     service_account = _in_cluster(kopf.login_with_service_account(**kwargs))
     return service_account or kopf.login_with_kubeconfig(**kwargs)
 
 
-def _index_job(body: kopf.Body, **_: Any) -> Any:
+async def _index_job(body: kopf.Body, **_: Any) -> Any:
     return {_key_of_job(body): _slim(body, KIND)}
 
 
-def _index_pod(body: kopf.Body, **_: Any) -> Any:
+async def _index_pod(body: kopf.Body, **_: Any) -> Any:
     key, view = _key_of_child(body), parse_pod(body)
     return None if key is None or view is None else {key: view}
 
 
 def _indexer(kind: str) -> Callable[..., Any]:
-    def index(body: kopf.Body, **_: Any) -> Any:
+    async def index(body: kopf.Body, **_: Any) -> Any:
         key = _key_of_child(body)
         return None if key is None else {key: _slim(body, kind)}
 
@@ -108,6 +135,7 @@ def _indexer(kind: str) -> Callable[..., Any]:
 
 def _configure(settings: kopf.OperatorSettings) -> None:
     settings.posting.enabled = False
+    settings.persistence.diffbase_storage = NoDiffs()
     settings.scanning.disabled = True  # needs no rights on namespaces and CRDs
     settings.peering.standalone = True
     settings.watching.chunk_size = 500

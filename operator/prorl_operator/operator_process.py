@@ -103,9 +103,9 @@ class OperatorProcess:
         for task in done:
             task.result()  # raises what has ended it
 
-    def _on_event(self, key: tuple[str, str]) -> None:
+    def _on_event(self, key: tuple[str, str], pause_s: float) -> None:
         self.metrics.watch_event.set_to_current_time()
-        self.queue.add(key)
+        self.queue.add(key, pause_s)
 
     async def _kopf(self) -> None:
         spaces = list(self.settings.namespaces)
@@ -171,7 +171,7 @@ class OperatorProcess:
         while True:
             await asyncio.sleep(self.settings.resync_s * random.uniform(0.9, 1.1))
             for key in self.watched.all_keys():
-                self.queue.add(key)
+                self.queue.add(key, random.uniform(0.1, 1.0))
 
 
 async def run_operator(settings: Settings) -> None:
