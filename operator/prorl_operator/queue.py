@@ -1,6 +1,7 @@
 """A deduplicating work queue with per-key exponential backoff, as controller-runtime has it."""
 
 import asyncio
+import itertools
 import random
 import time
 
@@ -11,22 +12,26 @@ CAP_S = 300.0
 
 
 class WorkQueue:
-    """A key is never worked on twice at once; what arrives meanwhile causes one more run."""
+    """A key is never worked on twice at once; what arrives meanwhile causes one more run. What was
+    added with a delay could wait: it comes after everything that was not."""
 
     def __init__(self, base_s: float = BASE_S, cap_s: float = CAP_S) -> None:
         self._base_s, self._cap_s = base_s, cap_s
         self._failures: dict[Key, int] = {}
-        self._dirty: set[Key] = set()
+        self._dirty: dict[Key, bool] = {}
+        """Whether the key could wait."""
         self._busy: set[Key] = set()
         self._since: dict[Key, float] = {}
         self._timers: dict[Key, asyncio.TimerHandle] = {}
-        self._ready: asyncio.Queue[Key] = asyncio.Queue()
+        self._number = itertools.count()
+        self._ready: asyncio.PriorityQueue[tuple[bool, int, Key]] = asyncio.PriorityQueue()
+        """Those that could not wait first, each in the order of arrival."""
         self.retries = 0
         """Failed runs since the start."""
 
     def __len__(self) -> int:
         """Keys that wait for a worker."""
-        return self._ready.qsize()
+        return len(self._dirty.keys() - self._busy)
 
     @property
     def oldest_wait_s(self) -> float:
@@ -38,11 +43,21 @@ class WorkQueue:
         """Of several delays the earliest wins."""
         if delay_s > 0:
             self._add_later(key, delay_s)
-        elif key not in self._dirty:
-            self._dirty.add(key)
+        else:
+            self._add_now(key, could_wait=False)
+
+    def _add_now(self, key: Key, *, could_wait: bool) -> None:
+        known = self._dirty.get(key)
+        if known is None:
             self._since[key] = time.monotonic()
-            if key not in self._busy:
-                self._ready.put_nowait(key)
+        elif not known or could_wait:
+            return
+        self._dirty[key] = could_wait
+        if key not in self._busy:
+            self._put(key)
+
+    def _put(self, key: Key) -> None:
+        self._ready.put_nowait((self._dirty[key], next(self._number), key))
 
     def _add_later(self, key: Key, delay_s: float) -> None:
         loop = asyncio.get_running_loop()
@@ -55,13 +70,15 @@ class WorkQueue:
 
     def _fire(self, key: Key) -> None:
         self._timers.pop(key, None)
-        self.add(key)
+        self._add_now(key, could_wait=True)
 
     async def get(self) -> Key:
         """Waits for a key; `done` must follow."""
-        key = await self._ready.get()
-        self._dirty.discard(key)
-        self._since.pop(key, None)
+        while True:
+            could_wait, _, key = await self._ready.get()
+            if key not in self._busy and self._dirty.get(key) is could_wait:
+                break  # else it has been moved ahead, and this was its old place
+        del self._dirty[key], self._since[key]
         self._busy.add(key)
         return key
 
@@ -69,7 +86,7 @@ class WorkQueue:
         """The run is over; another one follows if the key was added meanwhile."""
         self._busy.discard(key)
         if key in self._dirty:
-            self._ready.put_nowait(key)
+            self._put(key)
 
     def retry(self, key: Key) -> float:
         """After a failed run. Returns the delay in seconds."""
