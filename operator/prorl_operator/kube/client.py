@@ -164,4 +164,6 @@ async def load_configuration(kubeconfig: str | None) -> Configuration:
     else:
         load_incluster_config(configuration)
     configuration.connection_pool_maxsize = 32
+    # Else two threads look for a .netrc and for proxies at every request; kopf does not either.
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration
