@@ -25,6 +25,7 @@ from prorl_operator.plan.actions import (
     DeleteJob,
     DeletePod,
 )
+from prorl_operator.plan.disruption import Disruption
 from prorl_operator.plan.observed import PodView, Problem
 
 NAME_CONFLICT = "NameConflict"
@@ -46,7 +47,7 @@ class Applier:
         JobGone."""
         problems: list[Problem] = []
         refused: list[Ledger] = []
-        if any(not isinstance(action, DeletePod) for action in actions):
+        if any(_asks_first(action) for action in actions):
             await self._check_job(job)
         for action in actions:
             problem = await self._try(_without(refused, action), job, memory)
@@ -160,6 +161,14 @@ class Applier:
         answer["metadata"].pop("managedFields", None)
         key = (str(answer["kind"]), str(answer["metadata"]["name"]))
         memory.answers[key] = (answer, self._clock())
+
+
+def _asks_first(action: Action) -> bool:
+    """A pod that was only deleted may have gone with its job, unseen by the watch. One that bears a
+    mark (evicted, preempted) has not: its replacement waits for no answer."""
+    if isinstance(action, CreatePod):
+        return action.disruption in (None, Disruption.DELETED, Disruption.GONE)
+    return not isinstance(action, DeletePod)
 
 
 def _without(refused: list[Ledger], action: Action) -> Action:

@@ -1,5 +1,6 @@
 """Plans on an API server that refuses, conflicts and forgets."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -179,3 +180,40 @@ async def test_tokens_that_were_applied_again_are_remembered_per_pod(api: Any) -
     await applier.run((ApplyTokens(for_pods=("q-trainer-0-1",)),), make_job(), memory)
     assert memory.tokens_reissued_for == {"q-trainer-0-1"}
     assert api.writes == ["apply Secret q-tokens"]
+
+
+GOING = make_pod_view(ROLLOUT, deletion_at=NOW)
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [GOING, make_ended(ROLLOUT, 1), make_ended(COORDINATOR, 19)],
+    ids=["deleted", "failed", "failed coordinator"],
+)
+async def test_a_pod_that_may_have_gone_with_its_job_is_replaced_only_after_a_look(
+    api: Any, pod: PodView
+) -> None:
+    del api.objects["ProRLJob", "q"]
+    with pytest.raises(JobGone):
+        await carry_out(api, make_observed(pod), fresh())
+    assert api.writes == []
+
+
+@pytest.mark.parametrize(
+    "pod",
+    [replace(GOING, disruption=Disruption.EVICTION),
+     make_ended(ROLLOUT, 143, disruption=Disruption.PREEMPTION)],
+    ids=["evicted", "preempted"],
+)  # fmt: skip
+async def test_a_pod_that_bears_a_mark_is_replaced_without_one(api: Any, pod: PodView) -> None:
+    del api.objects["ProRLJob", "q"]
+    await carry_out(api, make_observed(pod), fresh())
+    assert api.writes[0] == "create Pod q-rollout-0-2"
+
+
+async def test_one_pod_without_a_mark_is_enough_to_look(api: Any) -> None:
+    del api.objects["ProRLJob", "q"]
+    pods = make_ended(TRAINER, 1, disruption=Disruption.EVICTION), GOING
+    with pytest.raises(JobGone):
+        await carry_out(api, make_observed(*pods), fresh())
+    assert api.writes == []
