@@ -7,12 +7,29 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from prorl_api.base import KIND
+from prorl_api.job import ProRLJob
+from prorl_api.status import ProRLJobStatus
+
 from prorl_operator.build.names import Slot
+from prorl_operator.plan.actions import PlannedEvent
 from prorl_operator.plan.observed import Key, PodView, Problem
 
 Manifest = dict[str, Any]
 Child = tuple[str, str]
 """Kind and name."""
+
+
+Fingerprint = tuple[int, frozenset[tuple[Child, str]]]
+"""Generation of the job, and the resource version of each child."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Untold:
+    """Of passes that have made pods: what the next one that makes none writes."""
+
+    status: ProRLJobStatus
+    events: tuple[PlannedEvent, ...]
 
 
 @dataclass(kw_only=True, slots=True)
@@ -31,6 +48,16 @@ class JobMemory:
     incarnations: dict[Slot, int] = field(default_factory=dict)
     problems: tuple[Problem, ...] = ()
     status_written_at: datetime | None = None
+    job: ProRLJob | None = None
+    """As it was read last."""
+    settled: Fingerprint | None = None
+    """Of the spec and the children that were last found as they should be."""
+    untold: Untold | None = None
+
+    @property
+    def unshown(self) -> bool:
+        """The watch has yet to show something that we have made."""
+        return bool(self.created) or any(kind != KIND for kind, _ in self.answers)
 
     def saw(self, slot: Slot, incarnation: int) -> None:
         """Incarnations only grow."""

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from prorl_api import runtime
-from prorl_api.job import ProRLJob
+from prorl_api.job import ProRLJob, parse_job
 from prorl_api.spec_roles import Role
 from prorl_api.spec_scheduling import OPERATOR
 from prorl_api.status import ProRLJobStatus
@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from prorl_operator.build.ledger import ANNOTATION, parse_ledger
 from prorl_operator.build.names import Slot
-from prorl_operator.memory import JobMemory
+from prorl_operator.memory import Child, Fingerprint, JobMemory
 from prorl_operator.plan.disruption import OWN_LIMIT, find_disruption
 from prorl_operator.plan.observed import Key, PodView
 
@@ -76,14 +76,25 @@ def observe_pods(watched: Iterable[PodView], memory: JobMemory) -> tuple[PodView
     return tuple(sorted(marked, key=lambda pod: pod.name))
 
 
-def observe_children(
-    watched: Iterable[Manifest], memory: JobMemory
-) -> dict[tuple[str, str], Manifest]:
+def observe_children(watched: Iterable[Manifest], memory: JobMemory) -> dict[Child, Manifest]:
     """By kind and name."""
     found = {(str(one["kind"]), str(one["metadata"]["name"])): one for one in watched}
     pending = {key for key in memory.answers if key[0] != "ProRLJob"}
     together = {key: newer(found.get(key), *key, memory) for key in sorted(found.keys() | pending)}
     return {key: one for key, one in together.items() if one is not None}
+
+
+def fingerprint(job: ProRLJob, children: Mapping[Child, Manifest]) -> Fingerprint:
+    """The same for the same spec and the very same children."""
+    versions = ((key, str(one["metadata"].get("resourceVersion"))) for key, one in children.items())
+    return job.metadata.generation, frozenset(versions)
+
+
+def read_job(body: Manifest, memory: JobMemory) -> ProRLJob:
+    """Without status. A generation is parsed once. Raises pydantic.ValidationError."""
+    if memory.job is None or memory.job.metadata.generation != generation_of(body):
+        memory.job = parse_job({name: part for name, part in body.items() if name != "status"})
+    return memory.job
 
 
 def parse_status(job: Manifest) -> ProRLJobStatus | None:

@@ -101,3 +101,5 @@ class Plan:
     commands: tuple[Command, ...] = ()
     """What the coordinator is asked; again at every look, for they are idempotent by id."""
     requeue_after_s: float | None = None
+    settled: bool = False
+    """The objects beside the pods were looked at, and are as they should be."""

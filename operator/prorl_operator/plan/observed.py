@@ -99,6 +99,8 @@ class Observed:
     token_refused: bool = False
     """The coordinator does not know the operator's token."""
     problems: tuple[Problem, ...] = ()
+    settled: bool = False
+    """The last look at this spec and these very children found nothing to repair."""
     incarnations: Mapping[Slot, int] = field(default_factory=dict)
     """Highest incarnation that this process has ever seen per slot."""
     tokens_applied: bool = False

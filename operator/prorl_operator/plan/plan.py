@@ -50,6 +50,7 @@ def make_plan(observed: Observed, now: datetime) -> Plan:
     objects = tuple(_objects(observed, now)) if situation is Situation.ACTIVE else ()
     moments = _awaited(observed, now) if situation is Situation.ACTIVE else []
     return Plan(
+        settled=situation is Situation.ACTIVE and not any(_is_repair(one) for one in objects),
         actions=(*objects, *pods.actions),
         status=status,
         events=(*pods.events, *transition_events(observed.stored, status)),
@@ -116,10 +117,16 @@ def _objects(observed: Observed, now: datetime) -> Iterator[Action]:
     )
     if stuck or not observed.tokens_applied:
         yield ApplyTokens(for_pods=stuck)
+    if observed.settled:
+        return
     for manifest in desired_objects(observed):
         actual = observed.children.get((manifest["kind"], manifest["metadata"]["name"]))
         if not _is_as_wanted(manifest, actual):
             yield ApplyObject(manifest=manifest)
+
+
+def _is_repair(action: Action) -> bool:
+    return isinstance(action, ApplyObject)
 
 
 def desired_objects(observed: Observed) -> list[Manifest]:

@@ -195,6 +195,13 @@ class World:
         self.link.said = make_document()
         await self.reconcile(after_s=60)
 
+    def change_spec(self, **fields: Any) -> None:
+        """As the API server does it. None: the field goes."""
+        job = copy.deepcopy(self.api.objects["ProRLJob", "q"])
+        spec = {key: value for key, value in (job["spec"] | fields).items() if value is not None}
+        job["metadata"]["generation"] += 1
+        self.api.put(**job | {"name": "q", "spec": spec})
+
     def trains(self, step: int) -> None:
         self.link.said = make_document(progress=Progress(step=step, total_steps=2000))
 

@@ -8,15 +8,17 @@ from prorl_operator.build.secrets import Purpose, token
 from prorl_operator.errors import ApiError
 from prorl_operator.link.coordinator import Target
 from prorl_operator.plan.disruption import Disruption
-from prorl_operator.reconcile import EXPECTATION_CHECK_S
+from prorl_operator.reconcile import EXPECTATION_CHECK_S, TELL_AFTER_S
 
 KEY = ("team", "q")
 
 
-async def test_a_first_pass_makes_everything_and_then_writes_the_status(world: Any) -> None:
-    assert await world.reconcile() == EXPECTATION_CHECK_S
+async def test_a_first_pass_makes_everything_and_the_next_one_writes_the_status(world: Any) -> None:
+    assert await world.reconcile() == TELL_AFTER_S
     assert len(world.api.names("Pod")) == 4
-    assert world.api.writes[-1] == "apply/status ProRLJob q"
+    assert "apply/status ProRLJob q" not in world.api.writes
+    await world.reconcile(after_s=TELL_AFTER_S)
+    assert world.api.writes == ["apply/status ProRLJob q"]
     assert world.status["phase"] == "Pending"
 
 
@@ -70,6 +72,7 @@ async def test_a_replacement_is_told_even_while_progress_waits(world: Any) -> No
     world.trains(9)
     await world.reconcile(after_s=0.5)
     assert "q-rollout-0-2" in world.api.names("Pod")
+    await world.reconcile(after_s=TELL_AFTER_S)
     assert "PodReplaced" in world.events
 
 
@@ -90,12 +93,14 @@ async def test_a_quota_that_keeps_a_trainer_out_uses_up_no_restarts(world: Any) 
 
 async def test_a_refusal_is_told_and_looked_at_again(world: Any) -> None:
     world.api.refuse("q-trainer-0-1")
-    assert await world.reconcile() == EXPECTATION_CHECK_S
+    await world.reconcile()
+    assert await world.reconcile(after_s=TELL_AFTER_S) == EXPECTATION_CHECK_S
     ready = next(c for c in world.status["conditions"] if c["type"] == "RolesReady")
     assert ready["reason"] == "RefusedByApiServer"
     assert "Blocked" in world.events
     world.api.refused.clear()
     await world.reconcile(after_s=15)
+    await world.reconcile(after_s=TELL_AFTER_S)
     ready = next(c for c in world.status["conditions"] if c["type"] == "RolesReady")
     assert ready["reason"] == "PodsNotReady"
 
@@ -133,13 +138,13 @@ async def test_a_job_that_went_in_between_is_no_error(world: Any) -> None:
 async def test_a_job_that_cannot_be_read_is_said_to_be_so_and_left_alone(world: Any) -> None:
     await world.start()
     pods = world.api.names("Pod")
-    world.api.objects["ProRLJob", "q"]["spec"]["newField"] = 1
+    world.change_spec(newField=1)
     await world.reconcile(after_s=60)
     assert world.status["phase"] == "Failed"
     failed = next(c for c in world.status["conditions"] if c["type"] == "Failed")
     assert failed["reason"] == "InvalidSpec"
     assert "newField" in failed["message"]
     assert world.api.names("Pod") == pods
-    del world.api.objects["ProRLJob", "q"]["spec"]["newField"]
+    world.change_spec(newField=None)
     await world.reconcile(after_s=60)
     assert world.status["phase"] == "Running"
