@@ -45,7 +45,7 @@ WRITES = {
 }
 """An audit policy: who wrote what, and when the answer was complete."""
 BEAT_S = 5.0
-REST_S = 0.2
+REST_S = 1.0
 """Between two evictions: what follows a replacement (status, Event) is not part of the next."""
 
 
