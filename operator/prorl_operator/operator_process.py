@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import kopf
 
+from prorl_operator.collector import collect_when_quiet
 from prorl_operator.errors import ApiError
 from prorl_operator.handlers import KopfIndices, make_registry
 from prorl_operator.kube.apply import Applier
@@ -92,6 +93,7 @@ class OperatorProcess:
             self._resync(),
             self.link.run(),
             self._watch_readiness(has_jobs),
+            collect_when_quiet(lambda: not len(self.queue)),
         ]
         if lease is not None:
             rest.append(lease.keep())
