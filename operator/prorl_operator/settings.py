@@ -24,7 +24,8 @@ class Settings:
     """Of verifiers in jobs without an image of their own; empty means image."""
     key: bytes
     """Secret from which the tokens of all jobs are derived."""
-    workers: int = 8
+    workers: int = 16
+    """A pass waits for the API server most of the time. Each keeps a connection of its own busy."""
     metrics_port: int = 8080
     """0 picks a free one."""
     leader_election: bool = True
@@ -78,7 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--image", default=_env("image", DEFAULT_IMAGE), help="trainer image of jobs without one")
     add("--verifier-image", default=_env("verifier_image", ""), help="default: --image")
     add("--key-file", type=Path, default=_env("key_file"), help="key for the tokens of jobs")
-    add("--workers", type=_positive, default=_env("workers", "8"), help="reconciles at once")
+    add("--workers", type=_positive, default=_env("workers", "16"), help="reconciles at once")
     add("--metrics-port", type=int, default=_env("metrics_port", "8080"))
     add(
         "--no-leader-election",
