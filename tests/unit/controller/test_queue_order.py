@@ -2,7 +2,7 @@
 
 import asyncio
 
-from leaping import in_its_own_time, is_quiet, now_s, work
+from leaping import in_its_own_time, is_quiet, work
 from prorl_operator.queue import WorkQueue
 
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
@@ -14,7 +14,7 @@ async def test_what_could_wait_comes_after_everything_that_could_not(queue: Work
     await asyncio.sleep(2)
     queue.add(B)
     queue.add(C)
-    assert [(await work(queue))[0] for _ in range(3)] == [B, C, A]
+    assert [await work(queue) for _ in range(3)] == [B, C, A]
     assert await is_quiet(queue)
 
 
@@ -25,7 +25,7 @@ async def test_a_key_that_can_wait_no_longer_moves_ahead_and_runs_once(queue: Wo
     await asyncio.sleep(2)
     queue.add(B)
     assert len(queue) == 2
-    assert [(await work(queue))[0] for _ in range(2)] == [B, A]
+    assert [await work(queue) for _ in range(2)] == [B, A]
     assert len(queue) == 0
     assert await is_quiet(queue)
 
@@ -41,5 +41,5 @@ async def test_the_old_place_of_a_key_that_has_moved_ahead_never_makes_it_run_tw
     queue.add(A, 1.0)
     assert await is_quiet(queue)
     queue.done(A)
-    assert await work(queue) == (A, now_s())
+    assert await work(queue) == A
     assert await is_quiet(queue)
