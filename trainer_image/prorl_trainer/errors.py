@@ -65,6 +65,10 @@ class StorageError(TrainingError):
     exit_code = ExitCode.STORAGE
 
 
+class StorageAwayError(StorageError):
+    """A server or device does not answer. It may come back by itself."""
+
+
 class NonFiniteError(TrainingError):
     """A loss, gradient or reward was not finite; no weights were changed by it."""
 

@@ -79,6 +79,16 @@ def test_shards_of_another_model_are_refused(model_dir: Path, tmp_path: Path) ->
         other.load(str(tmp_path / "shards"))
 
 
+def test_shards_that_do_not_answer_are_not_broken_ones(model_dir: Path, tmp_path: Path) -> None:
+    """That would be final: exit code 13."""
+    learner = make_learner(model_dir)
+    (shard,) = learner.save(str(tmp_path)).files.keys() - {".metadata"}
+    (tmp_path / shard).unlink()
+    (tmp_path / shard).symlink_to(shard)  # open: ELOOP
+    with pytest.raises(StorageError, match="cannot be read"):
+        learner.load(str(tmp_path))
+
+
 def test_a_directory_that_cannot_be_made_is_a_storage_error(model_dir: Path) -> None:
     with pytest.raises(StorageError, match="/dev/full"):
         make_learner(model_dir).save("/dev/full/shards")

@@ -51,7 +51,7 @@ def test_every_record_that_a_full_disk_refuses_is_a_storage_error(tmp_path: Path
         for step in range(10):
             tracker.record("step", step, {}, now=1.0)
         for step in range(50):  # more than any queue holds
-            with pytest.raises(StorageError, match=r"cannot be written .* checkpoint stands"):
+            with pytest.raises(StorageError, match=r"cannot be written: .* checkpoint stands"):
                 tracker.record("step", step, {"text": "x" * 2000, "a": 1.0, "b": 2.0}, now=1.0)
         tracker.close()
 

@@ -5,6 +5,7 @@ Commit: write and fsync everything in a temporary directory, manifest last, rena
 """
 
 import errno
+import fnmatch
 import logging
 import re
 import uuid
@@ -13,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prorl_trainer.checkpoint import manifest as manifests
-from prorl_trainer.checkpoint.files import Files, storage_errors
+from prorl_trainer.checkpoint.files import Files, storage_error, storage_errors
 from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, FileEntry, Manifest, sha256
 from prorl_trainer.errors import CheckpointError, StorageError
 
@@ -53,13 +54,11 @@ class Directory:
 
     def steps(self) -> list[int]:
         """See Medium."""
-        if not self._path.is_dir():
-            return []
-        return sorted(int(m[1]) for p in self._path.iterdir() if (m := STEP_NAME.match(p.name)))
+        return [int(m[1]) for name in self._names() if (m := STEP_NAME.match(name))]
 
     def aside(self) -> list[str]:
         """See Medium."""
-        return sorted(path.name for path in self._path.glob("*.bad-*"))
+        return [name for name in self._names() if ".bad-" in name]
 
     def name(self, step: int) -> str:
         """See Medium."""
@@ -106,8 +105,17 @@ class Directory:
     def sweep(self, attempt: int | None) -> None:
         """See Medium."""
         of_whom = "*" if attempt is None else f"{attempt}-*"
-        for leftover in self._path.glob(f"step-*.tmp-{of_whom}"):
-            _discard(leftover, self._files)
+        for leftover in fnmatch.filter(self._names(), f"step-*.tmp-{of_whom}"):
+            _discard(self._path / leftover, self._files)
+
+    def _names(self) -> list[str]:
+        """Of all that is there, in order; none where it was never made. What cannot be listed must
+        not look empty."""
+        try:
+            with _reading(self._path):
+                return sorted(path.name for path in self._path.iterdir())
+        except ValueError:
+            return []
 
     def _directory(self, step: int) -> Path:
         return self._path / f"step-{step:08d}"
@@ -187,6 +195,6 @@ def _reading(directory: Path) -> Iterator[None]:
     except (FileNotFoundError, NotADirectoryError) as error:
         raise ValueError(f"{Path(error.filename or '').name} is missing") from error
     except OSError as error:
-        raise StorageError(
-            f"{directory} cannot be read: {error.strerror}. It was left as it is."
+        raise storage_error(
+            error, directory, f"{directory} cannot be read: {{}}. It was left as it is."
         ) from error

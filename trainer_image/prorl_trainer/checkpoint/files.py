@@ -3,11 +3,21 @@
 import errno
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from prorl_trainer.errors import StorageError
+from prorl_trainer.errors import StorageAwayError, StorageError
+
+AWAY = frozenset(
+    {
+        errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.ENOTCONN, errno.ENODEV, errno.ENXIO,
+        errno.EREMOTEIO, errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH,
+        errno.ECONNREFUSED, errno.ECONNRESET, errno.ECONNABORTED, errno.ESHUTDOWN,
+    }
+)  # fmt: skip
+"""What Linux says when a file server or a device does not answer."""
 
 
 class Files:
@@ -50,15 +60,39 @@ class Files:
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turns OSError into StorageError naming the path and the space that is left."""
+    """Turns OSError into StorageError naming the path, and what may be the cause."""
     try:
         yield
     except OSError as error:
-        name = errno.errorcode.get(error.errno or 0, "unknown")
-        raise StorageError(
-            f"{path} cannot be written: {error.strerror} ({name}){_free(path)}. "
-            "The last checkpoint stands."
+        raise storage_error(
+            error, path, f"{path} cannot be written: {{}}. The last checkpoint stands."
         ) from error
+
+
+def storage_error(error: OSError, path: Path, sentence: str) -> StorageError:
+    """For the user; the cause takes the place of {} in the sentence."""
+    kind = StorageAwayError if error.errno in AWAY else StorageError
+    return kind(sentence.format(_cause(error, path)))
+
+
+def _cause(error: OSError, path: Path) -> str:
+    name = errno.errorcode.get(error.errno or 0, "unknown")
+    about = _permissions(path) if error.errno in (errno.EACCES, errno.EPERM) else _free(path)
+    return f"{error.strerror} ({name}){about}"
+
+
+def _permissions(path: Path) -> str:
+    """Who asks, and what is refused at the first place from below that can be looked at."""
+    for place in (path, *path.parents):
+        try:
+            found = place.stat()
+        except OSError:
+            continue
+        return (
+            f", this is user {os.geteuid()}:{os.getegid()}, and {place} belongs to "
+            f"{found.st_uid}:{found.st_gid} with mode {stat.filemode(found.st_mode)}"
+        )
+    return ""
 
 
 def _free(path: Path) -> str:

@@ -132,7 +132,7 @@ class CheckpointStore:
         for step in steps:
             try:
                 found.append((step, self._medium.manifest(step).attempt))
-            except (StorageError, ValueError):
+            except ValueError:
                 continue  # it is set aside when it is its turn to be loaded
         return found
 
@@ -200,10 +200,11 @@ class CheckpointStore:
         self._set_aside(step, f"of attempt {attempt}, superseded by {self._attempt}")
 
     def open(self, step: int) -> Checkpoint:
-        """The checkpoint of this step, every byte verified. Raises CheckpointError."""
+        """The checkpoint of this step, every byte verified. Raises CheckpointError if it is
+        missing or broken, StorageError if that cannot be told."""
         try:
             return self._open(step)
-        except (StorageError, ValueError) as error:
+        except ValueError as error:
             name = self._medium.name(step)
             raise CheckpointError(f"{name} cannot be used: {one_line(error)}") from error
 

@@ -6,6 +6,7 @@ read by nobody. A line without its end is what a crash has cut off: it is not re
 appended to it.
 """
 
+import errno
 import json
 import logging
 import os
@@ -14,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from prorl_trainer.checkpoint.files import Files, storage_errors
+from prorl_trainer.checkpoint.files import Files, storage_error, storage_errors
 from prorl_trainer.errors import CheckpointError
 from prorl_trainer.journal.record import Key, read_key
 
@@ -123,6 +124,9 @@ class JournalDirectory:
                     self._add(Place(file=name, start=start, size_bytes=len(line)), line, found)
                     start += len(line)
         except OSError as error:
+            if error.errno != errno.EIO:  # a place on the disk that is bad stays bad
+                where = self._path / name
+                raise storage_error(error, where, f"{where} cannot be read: {{}}.") from error
             found.damaged += 1
             log.warning("journal=%s the rest of it is drawn again: %s", name, error)
         return start

@@ -17,6 +17,7 @@ import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
+from prorl_trainer.checkpoint.files import storage_error
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.learn.hashed_files import HashedFiles
 from prorl_trainer.types import ShardFiles
@@ -74,9 +75,10 @@ def _write(
         dcp.save(state, storage_writer=writer, process_group=group, no_dist=group is None)
         return files.written
     except OSError as error:
-        raise StorageError(
-            f"The shards cannot be written to {directory}: {error}. The last checkpoint stands."
-        ) from error
+        raise storage_error(
+            error, directory,
+            f"The shards cannot be written to {directory}: {{}}. The last checkpoint stands.",
+        ) from error  # fmt: skip
     except CheckpointException as error:
         for failed, (cause, _) in sorted(error.failures.items()):
             if words := _storage_words(cause):
@@ -89,14 +91,24 @@ def _write(
 
 def read_shards(state: dict[str, Any], place: str, *, alone: bool) -> None:
     """Fills the tensors of `state`, in place, with what any number of ranks has written under the
-    same names. A collective of all ranks unless `alone`. Raises CheckpointError on all of them;
-    some tensors may have been filled then."""
+    same names. A collective of all ranks unless `alone`. Raises CheckpointError, or StorageError
+    where the storage fails, on all of them; some tensors may have been filled then."""
     try:
         dcp.load(state, storage_reader=shard_reader(place), no_dist=alone)
     except FAULTS as error:
-        raise CheckpointError(
-            f"The shards in {place} cannot be loaded: {one_line(error)}"
-        ) from error
+        raise reading_failed(error, place) from error
+
+
+def reading_failed(error: BaseException, place: str) -> CheckpointError | StorageError:
+    """What one of FAULTS says of the shards. That they do not answer does not make them broken."""
+    failures = error.failures.values() if isinstance(error, CheckpointException) else [(error,)]
+    for cause, *_ in failures:
+        if isinstance(cause, StorageError):
+            return cause
+        if isinstance(cause, OSError) and not isinstance(cause, FileNotFoundError):
+            sentence = f"The shards in {place} cannot be read: {{}}. They were left as they are."
+            return storage_error(cause, Path(place), sentence)
+    return CheckpointError(f"The shards in {place} cannot be loaded: {one_line(error)}")
 
 
 def shard_reader(place: str) -> dcp.FileSystemReader:

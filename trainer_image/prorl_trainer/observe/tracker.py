@@ -11,7 +11,8 @@ from tensorboardX.event_file_writer import EventsWriter
 from tensorboardX.proto.event_pb2 import Event, SessionLog
 from tensorboardX.summary import scalar, text
 
-from prorl_trainer.errors import StorageError, one_line
+from prorl_trainer.checkpoint.files import storage_errors
+from prorl_trainer.errors import one_line
 
 log = logging.getLogger(__name__)
 
@@ -24,25 +25,21 @@ class Tracker:
 
     def __init__(self, directory: Path, *, attempt: int, step: int) -> None:
         self._attempt = attempt
-        try:
+        path = self._path = directory / "metrics.jsonl"
+        with storage_errors(directory):
             directory.mkdir(parents=True, exist_ok=True)
-            path = self._path = directory / "metrics.jsonl"
             complete = not path.exists() or path.read_bytes()[-1:] in (b"", b"\n")
             self._file = path.open("a", encoding="utf-8")
             if not complete:  # a crash has cut the last line
                 self._file.write("\n")
             self._events = _open_events(directory / "tensorboard", attempt, step + 1)
-        except OSError as error:
-            raise StorageError(
-                f"{directory} cannot be written: {error.strerror}. The last checkpoint stands."
-            ) from error
 
     def record(self, kind: Kind, step: int, values: Values, now: float) -> None:
         """Appends a record; numbers and texts also go to TensorBoard under kind/name."""
         record = MetricsRecord(
             kind=kind, step=step, attempt=self._attempt, time=now, values=dict(values)
         )
-        try:
+        with storage_errors(self._path):
             self._file.write(json.dumps(record.model_dump(), sort_keys=True) + "\n")
             self._file.flush()
             for name, value in values.items():
@@ -51,11 +48,6 @@ class Tracker:
                     summary = summarise(f"{kind}/{name}", value)
                     self._events.write_event(Event(step=step, wall_time=now, summary=summary))
             self._events.flush()
-        except OSError as error:
-            raise StorageError(
-                f"Metrics cannot be written to {self._path}: {error.strerror}. "
-                "The last checkpoint stands."
-            ) from error
 
     def close(self) -> None:
         """Closes both files; what a full disk has refused is lost, and was reported then."""

@@ -1,0 +1,37 @@
+"""Checkpoint stores as tests make them, with shards that need no learner."""
+
+import asyncio
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from prorl_trainer.checkpoint.directory import Directory
+from prorl_trainer.checkpoint.files import Files, storage_errors
+from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import CheckpointStore
+from prorl_trainer.types import ShardFiles
+
+SHARD = b"weights" * 100
+
+
+def make_state(step: int, **fields: Any) -> RunState:
+    return RunState(**({"job_uid": "u", "job_name": "j", "spec_hash": "h", "step": step} | fields))
+
+
+async def write_shards(place: str) -> ShardFiles:
+    with storage_errors(Path(place)):
+        Path(place, "__0_0.distcp").write_bytes(SHARD)
+    return ShardFiles(files={"__0_0.distcp": (len(SHARD), hashlib.sha256(SHARD).hexdigest())})
+
+
+def commit(store: CheckpointStore, *steps: int, now: float = 1.0, **fields: Any) -> None:
+    for step in steps:
+        asyncio.run(store.commit(make_state(step, **fields), write_shards, now=now))
+
+
+def opened(
+    directory: Path, attempt: int | None = None, job_uid: str = "u", files: Files | None = None
+) -> CheckpointStore:
+    store = CheckpointStore(Directory(directory, files), keep=2)
+    store.open_for_attempt(attempt, job_uid)
+    return store
