@@ -54,7 +54,7 @@ async def live(context: Context) -> TerminationMessage:
 def make_desk(context: Context, store: CheckpointStore, journal: Files | None = None) -> Desk:
     """Claims the store for this attempt. `journal`: the journal's file operations. Raises
     CheckpointError, StorageError."""
-    attempt = store.open_for_attempt(context.attempt, context.job.uid)
+    attempt = store.open_for_attempt(context.attempt, context.job.uid, context.job.hash)
     spec, metrics = context.job.spec, Metrics()
     status = StatusHolder(
         StatusDocument(

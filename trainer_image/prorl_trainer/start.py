@@ -11,8 +11,9 @@ from prorl_api.job import ProRLJobSpec
 from prorl_api.wire import JobDocument
 
 from prorl_trainer import ray_driver
+from prorl_trainer.checkpoint.fence import refuse_other_spec
+from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.source import Prompts
@@ -104,11 +105,7 @@ def same_run(first: RunState, checkpoint: Checkpoint, spec: ProRLJobSpec) -> Run
     """The checkpoint's state. Raises CheckpointError if it was made by another run, or has more
     than the run's steps."""
     mine, theirs = first, checkpoint.state
-    if mine.spec_hash != theirs.spec_hash:
-        raise CheckpointError(
-            f"{checkpoint.name} was made with another spec ({theirs.spec_hash[:12]}, this job "
-            f"has {mine.spec_hash[:12]}). Use another job name or claim to start afresh."
-        )
+    refuse_other_spec(checkpoint.name, theirs, mine.spec_hash)
     for name, fingerprint in sorted(mine.data_fingerprints.items()):
         before = theirs.data_fingerprints.get(name)
         if before != fingerprint:

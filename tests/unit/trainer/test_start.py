@@ -8,8 +8,8 @@ import pytest
 from prorl_api.job import ProRLJobSpec
 from prorl_api.wire import JobDocument
 from prorl_trainer.checkpoint.manifest import Manifest
+from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.state import RunState
-from prorl_trainer.checkpoint.store import Checkpoint
 from prorl_trainer.context import Context
 from prorl_trainer.errors import CheckpointError, ConfigError
 from prorl_trainer.start import data_cache, same_run

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import CheckpointError
 
 
@@ -35,3 +36,13 @@ def stale_steps(attempts: Sequence[tuple[int, int]]) -> list[int]:
             stale.append(step)
         newest = max(newest, attempt)
     return stale
+
+
+def refuse_other_spec(name: str, state: RunState, spec_hash: str) -> None:
+    """Raises CheckpointError if the checkpoint of this name and state is of another spec."""
+    if state.spec_hash != spec_hash:
+        raise CheckpointError(
+            f"{name} was made by job {state.job_name} (UID {state.job_uid}) with another spec "
+            f"({state.spec_hash[:12]}, this job has {spec_hash[:12]}). Use another job name or "
+            "claim to start afresh."
+        )

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 from typing import Any
 
-from prorl_trainer.checkpoint.documents import DOCUMENTS, parse_state
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.medium import Medium
+from prorl_trainer.checkpoint.opening import read_checkpoint
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import CheckpointError
 
@@ -18,12 +18,12 @@ def list_checkpoints(medium: Medium, *, hashes: bool) -> list[Row]:
     rows, best = [], set[int]()
     for step in medium.steps():
         try:
-            manifest, state = _read(medium, step, hashes=hashes)
+            found = read_checkpoint(medium, step, hashes=hashes)
         except ValueError as error:
             rows.append({"step": step, "state": "bad", "reason": str(error)})
             continue
-        best = set(state.best_steps)
-        rows.append(_row(manifest, state))
+        best = set(found.state.best_steps)
+        rows.append(_row(found.manifest, found.state))
     marked = [row | {"best": row["step"] in best} for row in rows]
     return [*marked, *({"name": name, "state": "quarantined"} for name in medium.aside())]
 
@@ -39,24 +39,17 @@ def _row(manifest: Manifest, state: RunState) -> Row:
     }
 
 
-def _read(medium: Medium, step: int, *, hashes: bool) -> tuple[Manifest, RunState]:
-    manifest = medium.manifest(step)
-    medium.check(step, manifest, hashes=hashes)
-    names = [name for name in DOCUMENTS if name in manifest.files]
-    return manifest, parse_state({n: medium.document(step, manifest, n) for n in names})
-
-
 def compare_checkpoints(medium: Medium, one: int, other: int) -> list[Row]:
     """Files whose bytes differ, by the manifests' hashes, and the fields of the state that do.
     Raises CheckpointError if one of them cannot be read, StorageError."""
     found = []
     for step in (one, other):
         try:
-            found.append(_read(medium, step, hashes=False))
+            found.append(read_checkpoint(medium, step, hashes=False))
         except ValueError as error:
             raise CheckpointError(f"{medium.name(step)} cannot be used: {error}.") from error
-    (a, first), (b, second) = found
-    return [*_files(a, b), *_fields(first, second)]
+    a, b = found
+    return [*_files(a.manifest, b.manifest), *_fields(a.state, b.state)]
 
 
 def _files(a: Manifest, b: Manifest) -> Iterator[Row]:

@@ -8,14 +8,15 @@ leaves the previous checkpoint or the new one.
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from contextlib import suppress
 
 from prorl_api.spec_lifecycle import Resume, ResumeFrom
 
-from prorl_trainer.checkpoint.documents import DOCUMENTS, documents, parse_state
-from prorl_trainer.checkpoint.fence import claimed_number, stale_steps
+from prorl_trainer.checkpoint.documents import documents
+from prorl_trainer.checkpoint.fence import claimed_number, refuse_other_spec, stale_steps
 from prorl_trainer.checkpoint.manifest import SHARDS, Manifest
 from prorl_trainer.checkpoint.medium import Draft, Medium
+from prorl_trainer.checkpoint.opening import Checkpoint, read_checkpoint
 from prorl_trainer.checkpoint.prune import dispensable, healthy
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
@@ -26,17 +27,8 @@ log = logging.getLogger(__name__)
 WriteShards = Callable[[str], Awaitable[ShardFiles]]
 """Writes the learners' files to a place that a draft names."""
 
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Checkpoint:
-    """A committed checkpoint."""
-
-    name: str
-    """Its directory or URI."""
-    shards: str
-    """What the learners load from."""
-    manifest: Manifest
-    state: RunState
+Accept = Callable[[Checkpoint], object]
+"""Raises if the run may not go on from it."""
 
 
 class CheckpointStore:
@@ -56,25 +48,38 @@ class CheckpointStore:
         """The number under which this attempt writes; the store's own count (fence.py)."""
         return self._attempt
 
-    def open_for_attempt(self, attempt: int | None, job_uid: str = "") -> int:
+    def open_for_attempt(
+        self, attempt: int | None, job_uid: str = "", spec_hash: str | None = None
+    ) -> int:
         """Claims the store: from now on no older attempt can commit. None takes the next number.
 
         Attempts are counted per job object; a job that was deleted and created anew begins again
         with 1, so inside the store its attempts go on after those of the former one.
-        Returns the attempt. Raises CheckpointError if a newer one has claimed it, StorageError.
+        Returns the attempt. Raises CheckpointError if a newer one has claimed it or, given the hash
+        of the job's spec, if a job of another spec has; StorageError.
         """
         medium = self._medium
         medium.prepare()
         claims = medium.claims()
         self._attempt = claimed_number(claims, attempt, job_uid, medium.place)
+        if spec_hash is not None and job_uid not in claims.values():
+            self._refuse_other_spec(spec_hash)
         self._own = {number for number, owner in claims.items() if owner == job_uid}
         medium.claim(self._attempt, job_uid)
         medium.sweep(None)
         return self._attempt if attempt is None else attempt
 
-    def load(self, resume: ResumeFrom) -> Checkpoint | None:
+    def _refuse_other_spec(self, spec_hash: str) -> None:
+        """A claim stops whoever writes here: one that cannot go on from there must not do so."""
+        for step in reversed(self._medium.steps()):
+            with suppress(ValueError):
+                found = read_checkpoint(self._medium, step, hashes=False)
+                return refuse_other_spec(found.name, found.state, spec_hash)
+
+    def load(self, resume: ResumeFrom, accept: Accept = lambda _: None) -> Checkpoint | None:
         """What the job goes on from, by default the newest checkpoint that verifies; None where
         there never was one. `resume` counts until one of the job's own attempts has made one.
+        Nothing is set aside for `resume` before the checkpoint is accepted.
 
         A broken one is set aside and the one before is used; so is one that a replaced attempt
         committed after all. Raises CheckpointError when all are broken, when `resume` does not fit
@@ -93,34 +98,41 @@ class CheckpointStore:
             self._set_aside(step, "an attempt that had been replaced wrote it")
             found.remove(step)
         if isinstance(resume, int):
-            return self._resume_at(resume, found)
+            return self._resume_at(resume, found, accept)
         for step in reversed(found):
             try:
                 checkpoint = self._open(step)
             except ValueError as error:
                 self._set_aside(step, str(error))
-            else:
-                self.last_step = step
-                return checkpoint
+                continue
+            accept(checkpoint)
+            self.last_step = step
+            return checkpoint
         if found or self._medium.aside():
             raise CheckpointError(
                 f"None of the checkpoints in {self._medium.place} can be loaded; they were kept as "
                 "*.bad-*. Remove them to start from step 0."
             )
+        if self.last_step is not None:
+            raise StorageError(
+                f"The checkpoint of step {self.last_step} was durable in {self._medium.place}, and "
+                "is not there any more, nor is another one."
+            )
         return None
 
-    def _resume_at(self, step: int, found: list[int]) -> Checkpoint:
+    def _resume_at(self, step: int, found: list[int], accept: Accept) -> Checkpoint:
         if step not in found:
             raise CheckpointError(
                 f"checkpoint.resume is {step}, but {self._medium.place} has no checkpoint of that "
                 f"step; it has {', '.join(map(str, found)) or 'none'}."
             )
-        return self._go_back(step, f"checkpoint.resume is {step}")
+        return self._go_back(step, f"checkpoint.resume is {step}", accept)
 
-    def _go_back(self, step: int, reason: str) -> Checkpoint:
+    def _go_back(self, step: int, reason: str, accept: Accept = lambda _: None) -> Checkpoint:
         """Opens it, then sets later ones aside, the newest first: a crash leaves no gap. Raises
         CheckpointError, and leaves all as they are, when it is broken."""
         checkpoint = self.open(step)
+        accept(checkpoint)
         for later in reversed(self._medium.steps()):
             if later > step:
                 self._set_aside(later, reason)
@@ -231,19 +243,7 @@ class CheckpointStore:
         return self._go_back(found[0], f"rolled back to step {found[0]}")
 
     def _open(self, step: int) -> Checkpoint:
-        medium = self._medium
-        manifest = medium.manifest(step)
-        medium.check(step, manifest, hashes=True)
-        names = [name for name in DOCUMENTS if name in manifest.files]
-        state = parse_state({name: medium.document(step, manifest, name) for name in names})
-        if not step == manifest.step == state.step:
-            raise ValueError(f"manifest and state are of steps {manifest.step} and {state.step}")
-        return Checkpoint(
-            name=medium.name(step),
-            shards=medium.shards(step, manifest),
-            manifest=manifest,
-            state=state,
-        )
+        return read_checkpoint(self._medium, step, hashes=True)
 
     def _set_aside(self, step: int, reason: str) -> None:
         log.error("checkpoint=%s quarantined: %s", self._medium.name(step), reason)

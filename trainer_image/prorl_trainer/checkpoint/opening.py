@@ -1,0 +1,37 @@
+"""A checkpoint as it is read."""
+
+from dataclasses import dataclass
+
+from prorl_trainer.checkpoint.documents import DOCUMENTS, parse_state
+from prorl_trainer.checkpoint.manifest import Manifest
+from prorl_trainer.checkpoint.medium import Medium
+from prorl_trainer.checkpoint.state import RunState
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A committed checkpoint."""
+
+    name: str
+    """Its directory or URI."""
+    shards: str
+    """What the learners load from."""
+    manifest: Manifest
+    state: RunState
+
+
+def read_checkpoint(medium: Medium, step: int, *, hashes: bool) -> Checkpoint:
+    """Verified: every byte, or sizes only. Raises ValueError with what is wrong, CheckpointError if
+    a newer version wrote it, StorageError if it cannot be read."""
+    manifest = medium.manifest(step)
+    medium.check(step, manifest, hashes=hashes)
+    names = [name for name in DOCUMENTS if name in manifest.files]
+    state = parse_state({name: medium.document(step, manifest, name) for name in names})
+    if not step == manifest.step == state.step:
+        raise ValueError(f"manifest and state are of steps {manifest.step} and {state.step}")
+    return Checkpoint(
+        name=medium.name(step),
+        shards=medium.shards(step, manifest),
+        manifest=manifest,
+        state=state,
+    )
