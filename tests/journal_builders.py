@@ -31,7 +31,7 @@ def make_journal(
     def count(name: str, amount: float) -> None:
         counts[name] += int(amount)
 
-    directory = JournalDirectory(path, attempt, files)
+    directory = JournalDirectory(path, lambda: attempt, files)
     return Counted(Journal(directory, max_staleness=staleness, count=count), counts)
 
 

@@ -57,6 +57,18 @@ def make_prompt(ordinal: int) -> Prompt:
     )  # fmt: skip
 
 
+def make_context(directory: Path, spec: ProRLJobSpec | None = None) -> Context:
+    """Of a run by hand."""
+    least = {"model": {"uri": "tiny://llama"}, "data": {"train": [SET]}}
+    spec = spec or ProRLJobSpec.model_validate(least)
+    return Context(
+        local=True, attempt=None, directory=directory, host="", port=0, node_ip="",
+        job=JobDocument(name="j", namespace="n", uid="u", spec=spec, hash="h"),
+        api_token="", ray_token="", verifier_token="", verifier_url=None,
+        termination_file=directory / "termination.json",
+    )  # fmt: skip
+
+
 class Prompts:
     """One held-out prompt."""
 
@@ -151,14 +163,9 @@ class Run:
         )  # fmt: skip
         tracker, metrics = Tracker(directory, attempt=1, step=0), Metrics()
         self.recorder = Recorder(self.spec, tracker, metrics, self.status)
-        context = Context(
-            local=True, attempt=None, directory=directory, host="", port=0, node_ip="",
-            job=JobDocument(name="j", namespace="n", uid="u", spec=self.spec, hash="h"),
-            api_token="", ray_token="", verifier_token="", verifier_url=None,
-            termination_file=directory / "termination.json",
-        )  # fmt: skip
+        context = make_context(directory, self.spec)
         self.desk = Desk(
-            context=context, store=self.store, attempt=1, control=self.control, metrics=metrics,
+            context=context, store=self.store, control=self.control, metrics=metrics,
             status=self.status, journal=make_journal(directory / "journal", 1).journal,
         )  # fmt: skip
 

@@ -19,10 +19,14 @@ class Desk:
     context: Context
     store: CheckpointStore
     journal: Journal
-    attempt: int
     control: Control
     metrics: Metrics
     status: StatusHolder
+
+    @property
+    def attempt(self) -> int:
+        """Its number, as the operator counts; 0 where only the claim of the store will tell."""
+        return self.status.document().attempt
 
     def report_trainers(self, usable: int) -> None:
         """So many learner ranks can be used now."""

@@ -52,9 +52,8 @@ async def live(context: Context) -> TerminationMessage:
 
 
 def make_desk(context: Context, store: CheckpointStore, journal: Files | None = None) -> Desk:
-    """Claims the store for this attempt. `journal`: the journal's file operations. Raises
-    CheckpointError, StorageError."""
-    attempt = store.open_for_attempt(context.attempt, context.job.uid, context.job.hash)
+    """Before the store is claimed. `journal`: the journal's file operations."""
+    attempt = context.attempt or 0
     spec, metrics = context.job.spec, Metrics()
     status = StatusHolder(
         StatusDocument(
@@ -73,11 +72,10 @@ def make_desk(context: Context, store: CheckpointStore, journal: Files | None = 
         context=context,
         store=store,
         journal=Journal(
-            JournalDirectory(context.journal, store.writer, journal),
+            JournalDirectory(context.journal, lambda: store.writer, journal),
             max_staleness=spec.rollout.max_staleness,
             count=metrics.count,
         ),
-        attempt=attempt,
         control=Control(),
         metrics=metrics,
         status=status,

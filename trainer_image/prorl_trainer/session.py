@@ -63,6 +63,7 @@ class Session:
     async def run(self) -> RunState:
         """Trains to the end. Raises TrainingError, or StopRequested when everything is saved."""
         desk, spec, status = self._desk, self._spec, self._status
+        await start.claim(desk)
         self._verifier = asyncio.create_task(start.verifier(desk.context, self._closing))
         cache = start.data_cache(desk.context, self._report, self._verifier)
         model_dir, tokenizer = await start.model(desk.context, cache)

@@ -4,6 +4,7 @@ import asyncio
 import importlib.metadata
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,9 @@ from prorl_api.job import ProRLJobSpec
 from prorl_api.wire import JobDocument
 
 from prorl_trainer import ray_driver
+from prorl_trainer.checkpoint.away import PATIENCE_S, until_back
 from prorl_trainer.checkpoint.fence import refuse_other_spec
+from prorl_trainer.checkpoint.files import storage_errors
 from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.context import Context
@@ -40,6 +43,22 @@ if TYPE_CHECKING:
 MAX_SEQUENCES = 256
 """Completions that one engine draws at once."""
 LIBRARIES = ("torch", "transformers", "ray")
+
+
+async def claim(desk: "Desk") -> None:
+    """Makes this attempt the one that writes. A storage that is away is waited for in a pod; who
+    runs a job by hand sees the error at once. Raises CheckpointError, StorageError."""
+    context, store = desk.context, desk.store
+
+    def act() -> int:
+        with storage_errors(context.directory):  # of all the rest, where checkpoints are elsewhere
+            context.directory.mkdir(parents=True, exist_ok=True)
+        return store.open_for_attempt(context.attempt, context.job.uid, context.job.hash)
+
+    patience_s = 0.0 if context.local else PATIENCE_S
+    tell = desk.status.message
+    tell("Claiming the storage")
+    desk.status.attempt(await until_back(partial(asyncio.to_thread, act), patience_s, tell))
 
 
 async def verifier(context: Context, closing: list[Any]) -> VerifierClient:

@@ -60,6 +60,7 @@ class Here(Session):
         """See Session."""
         desk, spec = self._desk, self._spec
         context = desk.context
+        await start.claim(desk)
         cache = DataCache(context.directory / "data", self._report)
         model_dir, tokenizer = await start.model(context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)

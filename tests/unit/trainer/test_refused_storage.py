@@ -43,7 +43,7 @@ def step_on(directory: Path) -> int | None:
 
 FIRST_ACTS: dict[str, Callable[[Path], object]] = {
     "checkpoints": opened,
-    "journal": lambda path: JournalDirectory(path, 1).take_over(0),
+    "journal": lambda path: JournalDirectory(path, lambda: 1).take_over(0),
     "metrics": track,
 }
 
@@ -72,7 +72,7 @@ def test_a_volume_that_becomes_read_only_costs_no_checkpoint(tmp_path: Path) -> 
     with disk(tmp_path / "disk") as mounted:
         store = opened(mounted / "q")
         commit(store, 1)
-        journal = JournalDirectory(mounted / "journal", 1)
+        journal = JournalDirectory(mounted / "journal", lambda: 1)
         journal.take_over(1)
         read_only(mounted)
         for write in (lambda: commit(store, 2), lambda: journal.append(1, b"x\n")):
@@ -113,7 +113,7 @@ async def test_a_journal_that_may_not_be_read_is_kept_for_when_it_may(place: Pat
     os.chown(place / "j", NOBODY, NOBODY)
     file.chmod(0o600)
     with as_nobody(), pytest.raises(StorageError, match="cannot be read: " + REFUSED_FILE):
-        JournalDirectory(place / "j", 2).take_over(0)
+        JournalDirectory(place / "j", lambda: 2).take_over(0)
     assert await found((await opened_journal(place / "j", 2, state)).journal, 1) == [1]
 
 
@@ -166,8 +166,14 @@ class Gone(Files):
         raise OSError(errno.ESTALE, "Stale file handle")
 
 
-@pytest.mark.parametrize("act", [lambda p, f: Directory(p, f).prepare(),
-                                 lambda p, f: JournalDirectory(p, 1, f).take_over(0)])  # fmt: skip
+@pytest.mark.parametrize(
+    "act",
+    [
+        lambda path, files: Directory(path, files).prepare(),
+        lambda path, files: JournalDirectory(path, lambda: 1, files).take_over(0),
+    ],
+    ids=["checkpoints", "journal"],
+)
 def test_what_may_come_back_is_told_apart(
     tmp_path: Path, act: Callable[[Path, Files], object]
 ) -> None:

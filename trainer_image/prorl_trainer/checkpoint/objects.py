@@ -28,7 +28,7 @@ from obstore.exceptions import (
 from obstore.store import S3Store
 
 from prorl_trainer.checkpoint.manifest import FileEntry
-from prorl_trainer.errors import ConfigError, StorageError, one_line
+from prorl_trainer.errors import ConfigError, StorageAwayError, StorageError, one_line
 
 log = logging.getLogger(__name__)
 
@@ -147,15 +147,19 @@ class Objects:
                     raise self._failure(verb, key, error) from error
                 return None
             except BaseError as error:
-                if _is_final(error) or time.monotonic() + pause > end:
+                if _is_final(error):
                     raise self._failure(verb, key, error) from error
+                if time.monotonic() + pause > end:
+                    raise self._failure(verb, key, error, StorageAwayError) from error
                 log.warning("%s %s failed, again in %.1f s: %s", verb, self.name(key), pause,
                             _cause(error))  # fmt: skip
                 time.sleep(pause)
         raise AssertionError("pauses never end")
 
-    def _failure(self, verb: str, key: str, error: BaseException) -> StorageError:
-        return StorageError(
+    def _failure(
+        self, verb: str, key: str, error: BaseException, kind: type[StorageError] = StorageError
+    ) -> StorageError:
+        return kind(
             f"Cannot {verb} {self.name(key)}: {_cause(error)}. Credentials are those of "
             "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY (spec.data.credentialsSecret)."
         )

@@ -11,7 +11,7 @@ import json
 import logging
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,12 +44,17 @@ class Found:
 
 
 class JournalDirectory:
-    """Used from one thread only. `number` is the attempt's in the checkpoint store."""
+    """Used from one thread only. `writer` gives the attempt's number in the checkpoint store, which
+    it has claimed before the journal is opened."""
 
-    def __init__(self, path: Path, number: int, files: Files | None = None) -> None:
+    def __init__(self, path: Path, writer: Callable[[], int], files: Files | None = None) -> None:
         self._path = path
-        self._number = number
+        self._writer = writer
         self._files = files or Files()
+
+    @property
+    def _number(self) -> int:
+        return self._writer()
 
     def take_over(self, first_step: int) -> Found:
         """What is left for the steps from first_step on; the rest is removed. Raises StorageError,

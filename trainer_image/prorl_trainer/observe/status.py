@@ -25,6 +25,10 @@ class StatusHolder:
         """What is being waited for."""
         self._set(message=message[:MAX_MESSAGE])
 
+    def attempt(self, attempt: int) -> None:
+        """The store has been claimed for this attempt."""
+        self._set(attempt=attempt)
+
     def progress(self, progress: Progress) -> None:
         """After a step or an evaluation."""
         self._set(progress=progress)
