@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
@@ -57,7 +58,10 @@ class Desk:
         self.learners = Learners(failures)
         self.told: list[tuple[int, SaveTimes]] = []
         self.saves = Saves(
-            self.store, lambda m, _, times: self.told.append((m.step, times)), lambda: self.now_s
+            self.store,
+            lambda m, _, times: self.told.append((m.step, times)),
+            lambda _: nullcontext(),
+            lambda: self.now_s,
         )
         self.control = Control()
 

@@ -11,7 +11,7 @@ from typing import Any
 from journal_builders import make_journal
 from prorl_api.job import ProRLJobSpec
 from prorl_api.status import Progress
-from prorl_api.wire import JobDocument, RoleCount, Stage, StatusDocument
+from prorl_api.wire import RoleCount, Stage, StatusDocument
 from prorl_trainer import actions
 from prorl_trainer.ahead import Collector
 from prorl_trainer.checkpoint.directory import Directory
@@ -19,7 +19,6 @@ from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.collect import Sampler
-from prorl_trainer.context import Context
 from prorl_trainer.control import Control
 from prorl_trainer.desk import Desk
 from prorl_trainer.errors import NonFiniteError
@@ -41,8 +40,8 @@ from prorl_trainer.types import (
     UpdateSettings,
     Verdict,
 )
+from run_context import SET, make_context
 
-SET: dict[str, Any] = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 ALGORITHM = {"steps": 8, "promptsPerStep": 1, "samplesPerPrompt": 2, "updatesPerStep": 1}
 BASE = dict.fromkeys(
     ("loss", "grad_norm", "kl", "entropy", "clip_fraction_low", "clip_fraction_high"), 0.5
@@ -54,18 +53,6 @@ def make_prompt(ordinal: int) -> Prompt:
     return Prompt(
         ordinal=ordinal, set_name="sums", domain="math", verifier="math-verify", text="1+1?",
         token_ids=(1,), answer="2",
-    )  # fmt: skip
-
-
-def make_context(directory: Path, spec: ProRLJobSpec | None = None) -> Context:
-    """Of a run by hand."""
-    least = {"model": {"uri": "tiny://llama"}, "data": {"train": [SET]}}
-    spec = spec or ProRLJobSpec.model_validate(least)
-    return Context(
-        local=True, attempt=None, directory=directory, host="", port=0, node_ip="",
-        job=JobDocument(name="j", namespace="n", uid="u", spec=spec, hash="h"),
-        api_token="", ray_token="", verifier_token="", verifier_url=None,
-        termination_file=directory / "termination.json",
     )  # fmt: skip
 
 
@@ -148,7 +135,6 @@ class Run:
         self.directory = directory
         self.store = CheckpointStore(Directory(directory / "checkpoints"), keep=2)
         self.store.open_for_attempt(None)
-        self.saves = Saves(self.store, self.durable, lambda: self.learners.now_s)
         self.finished = 0
         self.control = Control()
         self.found: list[Manifest] = []
@@ -161,6 +147,9 @@ class Run:
                 engines=RoleCount(wanted=1, usable=1),
             )
         )  # fmt: skip
+        self.saves = Saves(
+            self.store, self.durable, self.status.waiting, lambda: self.learners.now_s
+        )
         tracker, metrics = Tracker(directory, attempt=1, step=0), Metrics()
         self.recorder = Recorder(self.spec, tracker, metrics, self.status)
         context = make_context(directory, self.spec)

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ import torch.distributed.checkpoint as dcp
 from learner_builders import build_model_dir, make_batch, make_settings
 from measuring import Row
 from prorl_trainer.checkpoint.directory import Directory
+from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.learn.local import InProcessLearnerGroup
@@ -94,14 +96,14 @@ class Bench:
         torch.set_num_threads(options.threads)
         self.store = CheckpointStore(Directory(directory / "checkpoints"), keep=2)
         self.store.open_for_attempt(1)
-        self.saves = Saves(self.store, lambda manifest, _: self._written(manifest.size_bytes))
+        self.saves = Saves(self.store, self._written, lambda _: nullcontext())
         self.size_bytes = 0
         self.batch, self.settings = make_batch(groups=1, samples=2), make_settings(num_updates=1)
         self._directory = directory
         self._count = 0
 
-    def _written(self, size_bytes: int) -> None:
-        self.size_bytes = size_bytes
+    def _written(self, manifest: Manifest, *_: object) -> None:
+        self.size_bytes = manifest.size_bytes
 
     async def step(self) -> torch.Tensor:
         """Seconds and CPU seconds of a training step, in a thread as a rank of its own has one."""

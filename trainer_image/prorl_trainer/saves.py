@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from prorl_trainer.checkpoint.manifest import Manifest
@@ -33,13 +34,18 @@ class Saves:
         self,
         store: CheckpointStore,
         durable: Callable[[Manifest, RunState, SaveTimes], None],
+        waiting: Callable[[str], AbstractContextManager[None]],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`durable` is told of each checkpoint once it is one. `clock` is in seconds."""
+        """`durable` is told of each checkpoint once it is one, `waiting` what is waited for.
+        `clock` is in seconds."""
         self.store = store
         self._durable = durable
+        self._waiting = waiting
         self._clock = clock
         self._flight: asyncio.Task[None] | None = None
+        self._step = 0
+        """Of the save in flight."""
         self._begun = clock()
 
     def age_s(self) -> float:
@@ -51,7 +57,7 @@ class Saves:
         start = self._clock()
         await self.settle()
         await learners.stage()
-        self._begun = self._clock()
+        self._begun, self._step = self._clock(), state.step
         blocked = self._begun - start
         self._flight = asyncio.create_task(self._write(state, learners, blocked))
 
@@ -69,9 +75,13 @@ class Saves:
     async def settle(self) -> None:
         """Returns when nothing is being written any more: what was saved is durable. Raises
         StorageError, CheckpointError, TrainerLostError."""
-        if self._flight is not None:
-            await asyncio.wait({self._flight})  # whoever is cancelled here does not cancel the save
-            self._flight.result()
+        if self._flight is None:
+            return
+        if not self._flight.done():
+            with self._waiting(f"Waiting until the checkpoint of step {self._step} is durable"):
+                # Whoever is cancelled here does not cancel the save.
+                await asyncio.wait({self._flight})
+        self._flight.result()
 
     async def end(self) -> None:
         """Waits too, for nobody who could be told of a failure: the run ends, or begins anew from

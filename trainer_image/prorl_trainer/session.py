@@ -51,7 +51,7 @@ class Session:
         self._joined = False
         """All trainers' nodes were there when the learners were started last."""
         self._losses = Losses()
-        self._saves = Saves(desk.store, self._durable)
+        self._saves = Saves(desk.store, self._durable, desk.status.waiting)
         self.state: RunState | None = None
         """After the last finished step; None until the checkpoints were looked through."""
 

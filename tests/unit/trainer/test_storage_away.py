@@ -17,7 +17,7 @@ from prorl_trainer.context import Context
 from prorl_trainer.desk import Desk
 from prorl_trainer.errors import CheckpointError, StorageAwayError, StorageError, TrainingError
 from prorl_trainer.lifetime import make_desk
-from scripted_run import make_context
+from run_context import make_context
 from virtual_clock import run, virtual
 
 TEN_MINUTES_S = 600.0

@@ -1,5 +1,7 @@
 """The status document, kept up to date by the coordinator and served by the API."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from prorl_api.status import CheckpointStatus, ExportStatus, GuardStatus, Progress, ReferenceStatus
@@ -24,6 +26,17 @@ class StatusHolder:
     def message(self, message: str) -> None:
         """What is being waited for."""
         self._set(message=message[:MAX_MESSAGE])
+
+    @contextmanager
+    def waiting(self, message: str) -> Iterator[None]:
+        """Meanwhile this is waited for."""
+        before = self._document.message
+        self.message(message)
+        try:
+            yield
+        finally:
+            if self._document.message == message[:MAX_MESSAGE]:
+                self.message(before)
 
     def attempt(self, attempt: int) -> None:
         """The store has been claimed for this attempt."""
