@@ -82,7 +82,7 @@ def progressing(observed: Observed, phase: Phase, training: Training, wait: str)
         return _verdict(kind, False, Reason.WAITING_FOR_ENGINES, f"{_steps_done(training)} {lack}")
     if phase is Phase.RUNNING:
         reason = Reason.SAVING if document and document.stage is Stage.SAVING else Reason.TRAINING
-        return _verdict(kind, True, reason, _steps_done(training))
+        return _verdict(kind, True, reason, f"{_steps_done(training)} {said}".rstrip())
     if phase is Phase.PENDING:
         return _verdict(kind, False, Reason.WAITING_FOR_PODS, "The coordinator is not running yet.")
     if phase is Phase.STARTING:

@@ -41,7 +41,9 @@ def describe_stall(observed: Observed, now: datetime) -> str:
     limit = observed.job.spec.run_policy.stall_seconds
     progress = derive_training(observed, now).progress
     done = f" {progress.step} of {progress.total_steps} steps are done." if progress else ""
-    return f"No step was finished for {limit} s (spec.runPolicy.stallSeconds).{done}"
+    document = observed.live_document
+    waits = f" {document.message}" if document is not None and document.message else ""
+    return f"No step was finished for {limit} s (spec.runPolicy.stallSeconds).{done}{waits}"
 
 
 def stall_to_restart_for(observed: Observed, now: datetime) -> str:

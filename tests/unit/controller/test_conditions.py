@@ -63,11 +63,13 @@ SEVEN = "7 of 50 steps are done."
 @pytest.mark.parametrize(
     ("phase", "stage", "training", "wait", "expected"),
     [
-        (Phase.RUNNING, Stage.TRAINING, TRAINED, "", (True, "Training", SEVEN)),
+        (Phase.RUNNING, Stage.TRAINING, TRAINED, "",
+         (True, "Training", f"{SEVEN} Loading engines.")),
         (Phase.RUNNING, None, TRAINED, "", (True, "Training", SEVEN)),
-        (Phase.RUNNING, Stage.SAVING, TRAINED, "", (True, "Saving", SEVEN)),
+        (Phase.RUNNING, Stage.SAVING, TRAINED, "", (True, "Saving", f"{SEVEN} Loading engines.")),
         (Phase.RUNNING, Stage.PAUSED, TRAINED, "", (False, "Paused", f"{SEVEN} Loading engines.")),
-        (Phase.RUNNING, Stage.TRAINING, UNTRAINED, "", (True, "Training", "No step is done yet.")),
+        (Phase.RUNNING, Stage.TRAINING, UNTRAINED, "",
+         (True, "Training", "No step is done yet. Loading engines.")),
         (Phase.PENDING, None, UNTRAINED, "",
          (False, "WaitingForPods", "The coordinator is not running yet.")),
         (Phase.STARTING, None, UNTRAINED, "", (False, "Starting", "The coordinator is starting.")),
