@@ -5,7 +5,7 @@ operator between two writes, and nothing is counted twice.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -16,6 +16,9 @@ ANNOTATION = "prorl.dev/ledger"
 ONE_FAULT_S = 30
 """Ends of pods within so many seconds, of pods that were there when the first one ended, have one
 cause: a node that goes takes all its pods, and a rank that is lost may take others along."""
+LATE_S = 600
+"""A fault that is seen later than another one was no more than that before it: a moment from longer
+ago is of a clock that has gone back."""
 BOUNDED = (Role.COORDINATOR, Role.TRAINER)
 """Roles without which no training goes on."""
 
@@ -121,7 +124,12 @@ class Ledger:
         return json.dumps(document, separators=(",", ":"))
 
     def _moved(self, kind: Last, at: datetime) -> dict[Last, int]:
-        return {**self.last, kind: max(int(at.timestamp()), self.last.get(kind, 0))}
+        moment, before = int(at.timestamp()), self.last.get(kind, 0)
+        return {**self.last, kind: moment if before - moment > LATE_S else max(moment, before)}
+
+    def number(self, kind: Last) -> int:
+        """How many faults have moved that moment, or one that moves with it."""
+        return self.counted if kind is Last.FAILURE else self.disruptions
 
 
 def parse_ledger(text: str | None) -> Ledger:
@@ -140,7 +148,7 @@ def parse_ledger(text: str | None) -> Ledger:
 
 
 def latest(ledgers: Iterable[Ledger]) -> Ledger:
-    """The highest of each number."""
+    """The highest of each number, and the moments that belong to them."""
     known = [Ledger(), *ledgers]
     return Ledger(
         restarts=max(ledger.restarts for ledger in known),
@@ -151,10 +159,14 @@ def latest(ledgers: Iterable[Ledger]) -> Ledger:
             for role in Role
             if (top := max(ledger.failed.get(role, 0) for ledger in known))
         },
-        last={
-            kind: top for kind in Last if (top := max(ledger.last.get(kind, 0) for ledger in known))
-        },
+        last={kind: at for kind in Last if (at := _latest_moment(kind, known)) is not None},
     )
+
+
+def _latest_moment(kind: Last, known: Sequence[Ledger]) -> int | None:
+    """By the number of faults, which no clock turns back. A tally may not know its moments."""
+    _, at = max((one.number(kind), one.last.get(kind, -1)) for one in known)
+    return at if at >= 0 else None
 
 
 def _is_part(fault: Fault, begun: int | None) -> bool:

@@ -82,9 +82,10 @@ def backoff_s(policy: Backoff, failures: int, ran_s: float) -> float:
 
 
 def _after_end(pod: PodView, observed: Observed, now: datetime) -> Decision:
-    due = _ended_at(pod, now) + timedelta(seconds=_pause_s(pod, observed, now))
-    if now < due:
-        seconds = (due - now).total_seconds()
+    pause_s = _pause_s(pod, observed, now)
+    left_s = (_ended_at(pod, now) + timedelta(seconds=pause_s) - now).total_seconds()
+    if pause_s > 0 and left_s > 0:
+        seconds = min(pause_s, left_s)  # its end may lie ahead of a clock that has gone back
         return Wait(seconds=seconds, why=f"Pod {pod.name} is replaced in {seconds:.0f} s")
     return replacement(pod, observed, now)
 

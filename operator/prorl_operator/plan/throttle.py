@@ -18,7 +18,8 @@ def status_pause_s(
         return 0.0
     if stored == wanted:
         return 0.0
-    return max(0.0, LEAST_PAUSE_S - (now - written_at).total_seconds())
+    left_s = LEAST_PAUSE_S - (now - written_at).total_seconds()
+    return min(LEAST_PAUSE_S, max(0.0, left_s))  # the clock may have gone back
 
 
 def _essence(status: ProRLJobStatus) -> ProRLJobStatus:
