@@ -3,10 +3,12 @@
 import asyncio
 import errno
 import logging
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from prorl_api.spec_model import DataSet
 from prorl_api.wire import Stage
 from prorl_trainer import start
 from prorl_trainer.checkpoint.away import PATIENCE_S, PAUSE_S, until_back
@@ -14,10 +16,12 @@ from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.files import Files
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import Context
+from prorl_trainer.data.files import read_records
+from prorl_trainer.data.sets import check_hash
 from prorl_trainer.desk import Desk
 from prorl_trainer.errors import CheckpointError, StorageAwayError, StorageError, TrainingError
 from prorl_trainer.lifetime import make_desk
-from run_context import make_context
+from run_context import SET, make_context
 from virtual_clock import run, virtual
 
 TEN_MINUTES_S = 600.0
@@ -105,3 +109,20 @@ async def test_before_it_has_claimed_a_pod_says_already_which_attempt_it_is(
     """The operator believes no other: what the attempt waits for would be told by nobody."""
     pod = replace(make_context(tmp_path), local=False, attempt=7)
     assert desk_of(pod, Files()).status.document().attempt == 7
+
+
+READS = {
+    "rows": lambda path: read_records("sums", path, ()),
+    "fingerprint": lambda path: check_hash(DataSet.model_validate(SET), [path]),
+}
+
+
+@pytest.mark.parametrize("read", READS.values(), ids=READS)
+def test_rows_that_do_not_answer_are_no_fault_of_the_data(
+    tmp_path: Path, read: Callable[[Path], object]
+) -> None:
+    """That would be final: exit code 11."""
+    rows = tmp_path / "rows.jsonl"
+    rows.symlink_to("/proc/self/mem")  # its first bytes cannot be read: EIO
+    with pytest.raises(StorageAwayError, match=r"Dataset sums: .*Input/output error \(EIO\)"):
+        read(rows)

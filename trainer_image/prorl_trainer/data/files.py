@@ -8,14 +8,16 @@ from typing import Any
 import pyarrow
 import pyarrow.parquet
 
-from prorl_trainer.errors import DataError, close_matches, one_line
+from prorl_trainer.checkpoint.files import AWAY, storage_error
+from prorl_trainer.errors import DataError, StorageError, close_matches, one_line
 
 Numbered = tuple[int, Any]
 """Number of the row (of the line, in .jsonl), from 1, and the record."""
 
 
 def read_records(name: str, path: Path, columns: Sequence[str]) -> list[Numbered]:
-    """All records with at least `columns`, as far as the file can tell. Raises DataError."""
+    """All records with at least `columns`, as far as the file can tell. Raises DataError,
+    StorageError."""
     reader = _READERS.get(path.suffix)
     if reader is None:
         raise DataError(f"Dataset {name}: {path} must end in .jsonl or .parquet.")
@@ -25,6 +27,15 @@ def read_records(name: str, path: Path, columns: Sequence[str]) -> list[Numbered
     if not records:
         raise DataError(f"Dataset {name}: {path} has no rows.")
     return records
+
+
+def unreadable(name: str, path: Path, error: OSError) -> DataError | StorageError:
+    """A file that is missing or refused is the job's fault and final. A server that does not answer
+    is not: the job begins again."""
+    sentence = f"Dataset {name}: {path} cannot be read: {{}}."
+    if error.errno in AWAY:
+        return storage_error(error, path, sentence)
+    return DataError(sentence.format(error.strerror))
 
 
 def parse_json(text: str) -> Any:
@@ -55,7 +66,7 @@ def _read_jsonl(name: str, path: Path, columns: Sequence[str]) -> Iterator[Numbe
             f"Dataset {name}: {path} row {number} is not JSON: {one_line(error)}."
         ) from error
     except OSError as error:
-        raise DataError(f"Dataset {name}: {path} cannot be read: {error.strerror}.") from error
+        raise unreadable(name, path, error) from error
 
 
 def _refuse_twice(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -82,6 +93,8 @@ def _read_parquet(name: str, path: Path, columns: Sequence[str]) -> Iterator[Num
                 )
         records = file.read(columns=list(columns)).to_pylist()
     except (OSError, pyarrow.ArrowException) as error:
+        if getattr(error, "errno", None) in AWAY:
+            raise unreadable(name, path, error) from error
         raise DataError(
             f"Dataset {name}: {path} is no readable parquet file: {one_line(error)}."
         ) from error

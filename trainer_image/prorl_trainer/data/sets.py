@@ -16,7 +16,7 @@ from prorl_api.spec_model import DataSet, Domain, VerifierName
 from prorl_trainer.data import hub, s3, web
 from prorl_trainer.data.cache import DataCache
 from prorl_trainer.data.download import Progress, Stream, save
-from prorl_trainer.data.files import SUFFIXES
+from prorl_trainer.data.files import SUFFIXES, unreadable
 from prorl_trainer.data.gym import parse_gym, read_gym
 from prorl_trainer.data.rows import Rows, read_files
 from prorl_trainer.errors import DataError
@@ -137,6 +137,4 @@ def _sha256(dataset: DataSet, path: Path) -> str:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
-        raise DataError(
-            f"Dataset {dataset.name}: {path} cannot be read: {error.strerror}."
-        ) from error
+        raise unreadable(dataset.name, path, error) from error
