@@ -1,6 +1,7 @@
 """A volume that another job has written to, or that is not the one it was."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +13,9 @@ from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.errors import CheckpointError, StorageError
 from prorl_trainer.start import same_run
+from scripted_run import SET, make_context
 from store_builders import commit, make_state, opened
 
-SET = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 SPEC = ProRLJobSpec.model_validate({"model": {"uri": "tiny://llama"}, "data": {"train": [SET]}})
 THEIRS: dict[str, Any] = {"job_uid": "theirs", "job_name": "sums", "spec_hash": "h-theirs"}
 
@@ -92,3 +93,13 @@ def test_a_run_whose_checkpoints_have_gone_does_not_begin_afresh(tmp_path: Path,
         (tmp_path / "q").mkdir()
     with pytest.raises(StorageError, match=r"checkpoint of step 1 was durable in .* not there"):
         store.load(Resume.LATEST)
+
+
+@pytest.mark.parametrize("name", ["one", "other"])
+def test_jobs_of_one_bucket_have_places_of_their_own(tmp_path: Path, name: str) -> None:
+    storage = SPEC.checkpoint.storage.model_copy(update={"uri": "s3://bucket/prefix"})
+    checkpoint = SPEC.checkpoint.model_copy(update={"storage": storage})
+    context = make_context(tmp_path, SPEC.model_copy(update={"checkpoint": checkpoint}))
+    job = context.job.model_copy(update={"name": name})
+    pod = replace(context, local=False, job=job)
+    assert pod.bucket == f"s3://bucket/prefix/{name}/checkpoints"
