@@ -22,11 +22,11 @@ from prorl_api.status import Condition, Phase, Progress, ProRLJobStatus
 from prorl_api.wire import Stage
 from prorl_operator.plan.observed import Observed, PodView
 from prorl_operator.plan.plan import make_plan
+from prorl_trainer.checkpoint.away import PATIENCE_S
 
 TEN_MINUTES_S = 600.0
 START_S = 20.0
 """From a coordinator's start to its first look at the storage, or its end for it."""
-PATIENCE_S = 900.0
 GONE = "/s/q/checkpoints cannot be written: Stale file handle (ESTALE). The last checkpoint stands."
 WAITS = "Waiting until the checkpoint of step 7 is durable"
 
