@@ -12,7 +12,8 @@ from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.due import checkpoint_due
 from prorl_trainer.errors import CheckpointError
 from prorl_trainer.saves import Saves
-from scripted_run import SET, Run
+from run_context import SET
+from scripted_run import Run
 from store_builders import commit, make_state, opened
 
 NOW = datetime(2026, 11, 25, 12, tzinfo=UTC).timestamp()

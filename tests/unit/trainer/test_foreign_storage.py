@@ -13,7 +13,7 @@ from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.errors import CheckpointError, StorageError
 from prorl_trainer.start import same_run
-from scripted_run import SET, make_context
+from run_context import SET, make_context
 from store_builders import commit, make_state, opened
 
 SPEC = ProRLJobSpec.model_validate({"model": {"uri": "tiny://llama"}, "data": {"train": [SET]}})
