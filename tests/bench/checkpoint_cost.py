@@ -35,7 +35,6 @@ import torch.distributed.checkpoint as dcp
 from learner_builders import build_model_dir, make_batch, make_settings
 from measuring import Row
 from prorl_trainer.checkpoint.directory import Directory
-from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.learn.local import InProcessLearnerGroup
@@ -102,7 +101,7 @@ class Bench:
         self._directory = directory
         self._count = 0
 
-    def _written(self, manifest: Manifest, *_: object) -> None:
+    def _written(self, manifest: Any, *_: object) -> None:
         self.size_bytes = manifest.size_bytes
 
     async def step(self) -> torch.Tensor:
