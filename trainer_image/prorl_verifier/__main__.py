@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -10,6 +11,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
 
+import uvloop
 from aiohttp import web
 
 from prorl_verifier import plugins
@@ -179,7 +181,8 @@ def main() -> None:
     if wrong:
         _refuse("\n".join(wrong), CONFIG)
     isolation = _isolation(Isolation[arguments.minimum_isolation.upper()])
-    asyncio.run(_run(arguments, token, isolation))
+    gc.freeze()  # what is imported stays: it need not be looked at again and again
+    uvloop.run(_run(arguments, token, isolation))
 
 
 if __name__ == "__main__":

@@ -1,52 +1,72 @@
-"""Completions on their way to a worker, group by group: what is the same for all of a group is sent
-once. A line of JSON {verifier, answer, meta, sizes}, then the bytes of each completion."""
+"""Completions on their way to a worker, group by group, and its answers on their way back.
+
+What is the same for all of a group is sent once: a line of JSON [verifier, sizes], then the answer,
+the meta and each completion, JSON texts in the sizes of the line."""
 
 import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
-from typing import IO, Any
+from typing import IO, Annotated, Any
+
+import msgspec
 
 from prorl_verifier.wire import Item, decode, encode
 
-ERRORS = "surrogatepass"
-"""Any text that a service takes, also half a character, comes out as it was."""
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """What a worker says of one completion; without a score, its scorer has failed by `error`."""
+
+    seconds: Annotated[float, msgspec.Meta(ge=0)]
+    score: Annotated[float, msgspec.Meta(ge=0, le=1)] | None = None
+    reason: str = ""
+    error: str = ""
+    exhausted: bool = False
+    """Memory was short: perhaps by what earlier items have left behind."""
 
 
-def packed(completion: str) -> bytes:
-    """As it travels."""
-    return completion.encode(errors=ERRORS)
+def packed(value: Any) -> bytes:
+    """As it travels: as it was sent, if it is known."""
+    return bytes(value) if isinstance(value, msgspec.Raw) else encode(value)
 
 
 def pack(items: Iterable[tuple[Item, bytes]]) -> bytes:
     """What asks a worker for these verdicts; items come with their packed completions. Neighbours
-    with the very same answer and meta are a group: parse_batch makes equal ones the same."""
+    with the same answer and meta are a group."""
     parts: list[bytes] = []
-    for _, members in groupby(items, key=lambda pair: _problem(pair[0])):
-        group = list(members)
-        first, texts = group[0][0], [text for _, text in group]
-        parts.append(_header(first, [len(text) for text in texts]))
-        parts += texts
+    for (verifier, *shared), members in groupby(items, key=lambda pair: _problem(pair[0])):
+        texts = [*shared, *(text for _, text in members)]
+        parts += (encode((verifier, [len(text) for text in texts])), b"\n", *texts)
     return b"".join(parts)
 
 
-def _problem(item: Item) -> tuple[str, int, int]:
-    return item.verifier, id(item.answer), id(item.meta)
-
-
-def _header(item: Item, sizes: list[int]) -> bytes:
-    fields = {"verifier": item.verifier, "answer": item.answer, "meta": item.meta, "sizes": sizes}
-    return encode(fields) + b"\n"
+def _problem(item: Item) -> tuple[str, bytes, bytes]:
+    return item.verifier, packed(item.answer), packed(item.meta)
 
 
 def read(stream: IO[bytes]) -> Iterator[tuple[dict[str, Any], Iterator[tuple[float, str]]]]:
-    """The header of each group, and its completions, to be taken before the next group; each with
-    the time at which it was there, of time.monotonic. Ends with the stream."""
-    for header in stream:
-        group = decode(header)
-        yield group, _completions(stream, group["sizes"])
+    """{verifier, answer, meta} of each group, and its completions, to be taken before the next
+    group; each with the time at which it was there, of time.monotonic. Ends with the stream."""
+    for line in stream:
+        verifier, (answer, meta, *sizes) = decode(line)
+        group = {"answer": decode(stream.read(answer)), "meta": decode(stream.read(meta))}
+        yield group | {"verifier": verifier}, _completions(stream, sizes)
 
 
 def _completions(stream: IO[bytes], sizes: list[int]) -> Iterator[tuple[float, str]]:
     for size in sizes:
         text = stream.read(size)
-        yield time.monotonic(), text.decode(errors=ERRORS)
+        yield time.monotonic(), decode(text)
+
+
+def answer_line(answer: dict[str, Any]) -> bytes:
+    """The fields of an Answer, as they travel; half a character is spelled out."""
+    try:
+        return msgspec.json.encode(answer) + b"\n"
+    except UnicodeEncodeError:
+        words = {"reason", "error"} & answer.keys()
+        spelled = {word: answer[word].encode(errors="backslashreplace").decode() for word in words}
+        return msgspec.json.encode(answer | spelled) + b"\n"
+
+
+read_answer = msgspec.json.Decoder(Answer).decode
+"""Raises ValueError for what is none."""

@@ -11,7 +11,7 @@ from prorl_verifier.wire import Item, Verdict
 
 FIRST_PACE_S = 0.1
 """Seconds per verdict, before anything is known of a worker."""
-MAX_AHEAD, MAX_AHEAD_BYTES = 256, 128 << 10
+MAX_AHEAD, MAX_AHEAD_BYTES = 256, 1 << 20
 PACE_WEIGHT = 1 / 8
 """Of the last verdict in the mean of a worker's seconds per verdict."""
 
@@ -24,7 +24,9 @@ class Job:
     batch: "Batch"
     place: int
     crashes: int = 0
-    is_waiting: bool = False
+    is_waiting: bool = True
+    num_bytes: int = 0
+    """Of its completion, once a worker has it."""
 
     @property
     def is_done(self) -> bool:
@@ -33,39 +35,35 @@ class Job:
 
     def finish(self, outcome: str, score: float | None, reason: str, seconds: float) -> None:
         """Its verdict. Any but the first is dropped."""
-        if not self.is_done:
-            self.batch.put(
-                self.place,
-                Verdict(
-                    id=self.item.id, outcome=outcome, score=score, reason=reason, seconds=seconds
-                ),
-            )
+        verdict = Verdict(
+            id=self.item.id, outcome=outcome, score=score, reason=reason, seconds=seconds
+        )
+        self.batch.put(self.place, verdict)
 
 
 class Batch:
-    """Items that are answered together, when the last has its verdict."""
+    """So many items that are answered together, in order, when the last has its verdict. It does
+    not know its jobs, which know it: what is done is freed without the garbage collector."""
 
-    def __init__(self, items: list[Item]) -> None:
-        self.jobs = [Job(item=item, batch=self, place=place) for place, item in enumerate(items)]
-        self.answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+    def __init__(self, num_items: int) -> None:
+        self.answered: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
         self._verdicts: dict[int, Verdict] = {}
-        if not items:
-            self.answered.set_result(None)
+        self._num_items = num_items
+        self._answer_if_complete()
 
     def is_done(self, place: int) -> bool:
         """True when nobody waits for this verdict any more."""
         return place in self._verdicts or self.answered.done()
 
     def put(self, place: int, verdict: Verdict) -> None:
-        """Exactly once for each place."""
-        self._verdicts[place] = verdict
-        if len(self._verdicts) == len(self.jobs):
-            self.answered.set_result(None)
+        """Any but the first for a place is dropped."""
+        if not self.is_done(place):
+            self._verdicts[place] = verdict
+            self._answer_if_complete()
 
-    @property
-    def verdicts(self) -> list[Verdict]:
-        """In order of the items, once answered."""
-        return [self._verdicts[place] for place in range(len(self.jobs))]
+    def _answer_if_complete(self) -> None:
+        if len(self._verdicts) == self._num_items:
+            self.answered.set_result([self._verdicts[place] for place in range(self._num_items)])
 
 
 class Waiting:
@@ -79,10 +77,8 @@ class Waiting:
         return len(self._jobs)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """At the end."""
-        for job in jobs:
-            job.is_waiting = True
-            self._jobs.append(job)
+        """At the end. They are new."""
+        self._jobs.extend(jobs)
         self._arrival.set()
 
     def put_back(self, jobs: Iterable[Job]) -> None:
@@ -125,7 +121,6 @@ class Flight:
     """Since when the first is judged, of time.monotonic."""
     is_stalled: bool = False
     """The first takes so long that the others were offered to other workers."""
-    _sizes_bytes: deque[int] = field(default_factory=deque)
     _num_bytes: int = 0
     _pace_s: float = FIRST_PACE_S
 
@@ -135,7 +130,7 @@ class Flight:
         if self.is_stalled:
             return b""
         if not self.jobs:
-            self._start_clock()
+            self.start_clock()
         most = min(MAX_AHEAD, max(1, int(self.ahead_s / self._pace_s)))
         room = most - len(self.jobs) if 2 * len(self.jobs) <= most else 0
         boarded: list[tuple[Item, bytes]] = []
@@ -154,16 +149,17 @@ class Flight:
         """Takes the first off: it is judged. `seconds` is what that took."""
         self.is_fresh = False
         self._pace_s += PACE_WEIGHT * (max(seconds, 1e-6) - self._pace_s)
-        self._num_bytes -= self._sizes_bytes.popleft()
-        self._start_clock()
-        return self.jobs.popleft()
+        job = self.jobs.popleft()
+        self._num_bytes -= job.num_bytes
+        return job
 
     def _board(self, job: Job) -> tuple[Item, bytes]:
         text = groups.packed(job.item.completion)
         self.jobs.append(job)
-        self._sizes_bytes.append(len(text))
-        self._num_bytes += len(text)
+        job.num_bytes = len(text)
+        self._num_bytes += job.num_bytes
         return job.item, text
 
-    def _start_clock(self) -> None:
+    def start_clock(self) -> None:
+        """The first is judged from now on."""
         self.begin, self.is_stalled = time.monotonic(), False

@@ -1,5 +1,6 @@
 """The service's Prometheus metrics."""
 
+from collections import Counter as Counted
 from collections.abc import Callable
 from functools import cache
 
@@ -79,10 +80,13 @@ class Metrics:
         self._isolation.state(isolation.word)
         self._info.info({"version": version, "dataset_hash": dataset_hash})
 
-    def verdict(self, verifier: str, verdict: Verdict) -> None:
-        """Counts one verdict."""
-        self._verdicts_of(verifier, verdict.outcome).inc()
-        self._seconds_of(verifier).observe(verdict.seconds)
+    def verdicts(self, given: list[tuple[str, Verdict]]) -> None:
+        """Counts verdicts, each with the verifier that it is of."""
+        pairs = Counted((verifier, verdict.outcome) for verifier, verdict in given)
+        for labels, number in pairs.items():
+            self._verdicts_of(*labels).inc(number)
+        for verifier, verdict in given:
+            self._seconds_of(verifier).observe(verdict.seconds)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Adds what waits there to the queue's depth, whenever somebody looks."""

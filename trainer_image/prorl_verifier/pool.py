@@ -4,8 +4,8 @@ import asyncio
 import logging
 import time
 from dataclasses import dataclass
-from typing import Any
 
+from prorl_verifier.groups import Answer, read_answer
 from prorl_verifier.jobs import Batch, Flight, Job, Waiting
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.process import Forker, Worker
@@ -38,10 +38,8 @@ class ExhaustedError(Exception):
     """A worker is short of memory: perhaps by what earlier items have left behind."""
 
 
-FAULTS = (
-    TimeoutError, EOFError, OSError, ExhaustedError, ValueError, LookupError, TypeError,
-)  # fmt: skip
-"""Of a worker; the last three when what it says is no answer."""
+FAULTS = (TimeoutError, EOFError, OSError, ExhaustedError, ValueError)
+"""Of a worker; the last when what it says is no answer."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -99,10 +97,11 @@ class WorkerPool:
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
         self.check_room(len(items))
-        batch = Batch(items)
-        self._waiting.add(batch.jobs)
-        await batch.answered
-        return batch.verdicts
+        batch = Batch(len(items))
+        self._waiting.add(
+            Job(item=item, batch=batch, place=place) for place, item in enumerate(items)
+        )
+        return await batch.answered
 
     async def _serve(self) -> None:
         """One worker's place: a new process whenever the old one is used up."""
@@ -147,27 +146,23 @@ class WorkerPool:
                     await self._waiting.arrival()
                 if not worker.is_silent():
                     return
-            if lines := flight.load(self._waiting, self._crew.workers):
-                await worker.send(lines, flight.begin + self._crew.timeout_s)
+            worker.send(flight.load(self._waiting, self._crew.workers))
             if not flight.jobs:
                 continue  # somebody else was faster
-            answers = await self._listen(worker, flight)
-            if not answers and not self._bear(flight):
+            lines = await self._listen(worker, flight)
+            if not (_settle(flight, lines) if lines else self._bear(flight)):
                 return
-            for answer in answers:
-                if not flight.jobs or not _settle(flight, answer):
-                    return
 
-    async def _listen(self, worker: Worker, flight: Flight) -> list[dict[str, Any]]:
+    async def _listen(self, worker: Worker, flight: Flight) -> list[bytes]:
         """The next answers, none if the first item takes long. Raises TimeoutError and what
         Worker.answers does."""
         limit = flight.begin + self._crew.timeout_s
         if len(flight.jobs) > 1:
             await asyncio.sleep(GATHER_S)
-        answers = await worker.answers(min(limit, time.monotonic() + STALL_S))
-        if not answers and time.monotonic() >= limit:
+        lines = await worker.answers(min(limit, time.monotonic() + STALL_S))
+        if not lines and time.monotonic() >= limit:
             raise TimeoutError
-        return answers
+        return lines
 
     def _bear(self, flight: Flight) -> bool:
         """Offers what waits behind a slow item to the others; False if nobody waits for that."""
@@ -196,19 +191,23 @@ class WorkerPool:
         return suspect
 
 
-def _settle(flight: Flight, answer: dict[str, Any]) -> bool:
+def _settle(flight: Flight, lines: list[bytes]) -> bool:
+    """Gives what is answered its verdicts; False when the worker is used up."""
+    flight.start_clock()
+    return all(flight.jobs and _land(flight, read_answer(line)) for line in lines)
+
+
+def _land(flight: Flight, answer: Answer) -> bool:
     """Gives the first item its verdict; False when the worker is used up. Raises ExhaustedError."""
-    exhausted = "exhausted" in answer
-    if exhausted and not (flight.is_fresh and flight.jobs[0].crashes):
-        raise ExhaustedError(answer["reason"])
-    seconds = answer["seconds"]
-    job = flight.land(seconds)
-    if "error" in answer:
-        job.finish(INFRA_ERROR, None, answer["error"], seconds)
+    if answer.exhausted and not (flight.is_fresh and flight.jobs[0].crashes):
+        raise ExhaustedError(answer.reason)
+    job = flight.land(answer.seconds)
+    if answer.score is None:
+        job.finish(INFRA_ERROR, None, answer.error, answer.seconds)
     else:
-        outcome = PASS if answer["score"] >= 1.0 else FAIL
-        job.finish(outcome, answer["score"], answer["reason"], seconds)
-    return not exhausted
+        outcome = PASS if answer.score >= 1.0 else FAIL
+        job.finish(outcome, answer.score, answer.reason, answer.seconds)
+    return not answer.exhausted
 
 
 def _count_crash(job: Job, fault: BaseException, seconds: float) -> None:

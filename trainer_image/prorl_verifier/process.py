@@ -7,16 +7,17 @@ import socket
 import sys
 import time
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
 
 from prorl_verifier.forker import MAX_MESSAGE_BYTES, READY
-from prorl_verifier.wire import decode
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 LINE_LIMIT = 1 << 20
 PART_BYTES = 1 << 16
+SEND_BYTES = 1 << 20
+"""Of the socket to a worker, or as much as the kernel gives."""
 ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 """A process that has threads must not fork."""
 
@@ -26,32 +27,42 @@ class Worker:
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         channel.setblocking(False)
+        channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self.pid = pid
         self._channel = channel
+        self._unsent = b""
         self._received = b""
 
-    async def send(self, data: bytes, until: float) -> None:
-        """Raises TimeoutError at `until` (of time.monotonic), ConnectionError."""
-        async with asyncio.timeout(until - time.monotonic()):
-            await asyncio.get_running_loop().sock_sendall(self._channel, data)
+    def send(self, data: bytes) -> None:
+        """What it does not take yet is sent while its answers are awaited: it may be waiting for
+        somebody to read them. Raises ConnectionError."""
+        data = self._unsent + data
+        if data:
+            num_bytes = 0
+            with suppress(BlockingIOError):
+                num_bytes = self._channel.send(data)
+            self._unsent = data[num_bytes:]
 
-    async def answers(self, until: float) -> list[dict[str, Any]]:
-        """All that have come, as soon as there is one; none at `until` (of time.monotonic).
+    async def answers(self, until: float) -> list[bytes]:
+        """All lines that have come, as soon as there is one; none at `until` (of time.monotonic).
 
         Raises EOFError, ConnectionError, ValueError."""
         while b"\n" not in self._received:
-            await self._wait(until)
             try:
                 part = self._channel.recv(PART_BYTES)
             except BlockingIOError:
-                return []
+                if time.monotonic() >= until:
+                    return []
+                await self._wait(until)
+                self.send(b"")
+                continue
             if not part:
                 raise EOFError("the worker has ended")
             self._received += part
             if len(self._received) > LINE_LIMIT:
                 raise ValueError(f"the worker says more than {LINE_LIMIT} bytes at once")
         *lines, self._received = self._received.split(b"\n")
-        return [decode(line) for line in lines]
+        return lines
 
     def is_silent(self) -> bool:
         """It lives, and has not said what nobody asked for."""
@@ -64,16 +75,20 @@ class Worker:
         return False
 
     async def _wait(self, until: float) -> None:
-        """Until it says something. Data is read by the caller: a time limit must not lose any."""
+        """Until it says something or takes more. Data is read by the caller: a time limit must not
+        lose any."""
         loop = asyncio.get_running_loop()
         news = loop.create_future()
         loop.add_reader(self._channel, _wake, news)
+        if self._unsent:
+            loop.add_writer(self._channel, _wake, news)
         alarm = loop.call_later(until - time.monotonic(), _wake, news)
         try:
             await news
         finally:
             alarm.cancel()
             loop.remove_reader(self._channel)
+            loop.remove_writer(self._channel)
 
     def hang_up(self) -> None:
         """Closes the channel."""

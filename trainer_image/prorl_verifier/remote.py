@@ -11,11 +11,12 @@ import aiohttp
 from prorl_verifier.given import MAX_REASON_CHARACTERS, checked, short
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
-from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
+from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict, encode
 
 MAX_CONCURRENT = 32
 """Requests to one remote verifier at once."""
 MAX_ANSWER_BYTES = 64 << 10
+JSON = {"Content-Type": "application/json"}
 
 
 class RemoteError(Exception):
@@ -84,10 +85,10 @@ class RemotePool:
 
     async def _ask(self, item: Item) -> bytes:
         assert self._session is not None
-        body = {"completion": item.completion, "answer": item.answer, "meta": item.meta}
+        body = encode({"completion": item.completion, "answer": item.answer, "meta": item.meta})
         try:
             async with self._session.post(
-                self._remote.url, json=body, allow_redirects=False
+                self._remote.url, data=body, headers=JSON, allow_redirects=False
             ) as response:
                 if response.status != 200:
                     raise RemoteError(f"answered with status {response.status}, must be 200")

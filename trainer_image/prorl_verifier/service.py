@@ -121,15 +121,15 @@ class Service:
 
     async def _judge(self, entries: list[Item | Verdict]) -> list[Verdict]:
         """One verdict per entry, in order."""
-        items = [entry for entry in entries if isinstance(entry, Item)]
-        judged = iter(await self._pools.verify(items))
+        judged = iter(await self._pools.verify([e for e in entries if isinstance(e, Item)]))
         self._check_canaries()  # what was judged beside wrong verdicts is not given away
-        return [self._counted(e, next(judged) if isinstance(e, Item) else e) for e in entries]
+        verdicts = [next(judged) if isinstance(entry, Item) else entry for entry in entries]
+        self._metrics.verdicts(list(zip(map(self._verifier, entries), verdicts, strict=True)))
+        return verdicts
 
-    def _counted(self, entry: Item | Verdict, verdict: Verdict) -> Verdict:
-        verifier = entry.verifier if isinstance(entry, Item) else UNSEEN
-        self._metrics.verdict(verifier if verifier in self._pools.names else UNSEEN, verdict)
-        return verdict
+    def _verifier(self, entry: Item | Verdict) -> str:
+        name = entry.verifier if isinstance(entry, Item) else UNSEEN
+        return name if name in self._pools.names else UNSEEN
 
     async def _verifiers(self, request: web.Request) -> web.Response:
         if not self._authorized(request):

@@ -18,6 +18,7 @@ MAX_DIGITS = 4300
 """Of an integer: what Python converts."""
 MAX_NAME_CHARACTERS = 63
 PASS, FAIL, INFRA_ERROR = "pass", "fail", "infra-error"
+QUOTE = ord('"')
 VERIFIERS = ("math-verify", "reasoning-gym", "stem", "instruction", "code")
 """Those of this service itself; custom ones have other names."""
 
@@ -26,17 +27,18 @@ class BatchError(ValueError):
     """The batch is refused as a whole; the message names the field, the value and the limit."""
 
 
-class Item(msgspec.Struct, frozen=True, kw_only=True):
-    """One completion to be judged."""
+class Item(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One completion to be judged. What is not a value is a msgspec.Raw: sound JSON as it was sent,
+    for workers to read."""
 
     id: str
     verifier: str
-    completion: str
+    completion: str | msgspec.Raw
     answer: Any
-    meta: dict[str, Any] = {}
+    meta: dict[str, Any] | msgspec.Raw = {}
 
 
-class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+class Verdict(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """The judgement of one completion; score is None iff outcome is infra-error."""
 
     id: str
@@ -46,12 +48,12 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     seconds: float
 
 
-class _Sent(msgspec.Struct, forbid_unknown_fields=True):
-    """An item as it is sent, when all is sound."""
+class _Sent(Item, frozen=True, kw_only=True, gc=False, forbid_unknown_fields=True):
+    """An item as it is sent, when all is sound. It holds the body that it came in."""
 
     id: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_ID_CHARACTERS)]
     verifier: Annotated[str, msgspec.Meta(min_length=1, max_length=MAX_NAME_CHARACTERS)]
-    completion: str
+    completion: msgspec.Raw
     answer: msgspec.Raw
     meta: msgspec.Raw = msgspec.Raw(b"{}")
 
@@ -85,8 +87,7 @@ def unjudged(identifier: str, reason: str) -> Verdict:
 
 
 def parse_batch(body: bytes | bytearray) -> list[Item | Verdict]:
-    """The items in order; a verdict in the place of one that no worker has to see. Equal answers
-    are the same object, and equal metas: a worker is sent them once.
+    """The items in order; a verdict in the place of one that no worker has to see.
 
     A batch whose items cannot all be told apart raises BatchError. Whatever else is wrong with an
     item is an infra-error of that item alone."""
@@ -99,29 +100,25 @@ def parse_batch(body: bytes | bytearray) -> list[Item | Verdict]:
 def _sound(body: bytes | bytearray) -> list[Item | Verdict]:
     """Of a batch that has no fault. Raises one of those above for any other, and for text that is
     not UTF-8: what is wrong is found out by _with_faults, which takes its time."""
+    if not body.isascii():
+        body.decode()  # msgspec checks what it passes over, but for this
     sent = _BODY.decode(body).items
     if len({item.id for item in sent}) < len(sent):
         raise ValueError("an id occurs twice")
-    value = cache(_value)
-    return [
-        _bounded(
-            Item(
-                id=item.id, verifier=item.verifier, completion=item.completion,
-                answer=value("answer", bytes(item.answer)), meta=value("meta", bytes(item.meta)),
-            )
-        )
-        for item in sent
-    ]  # fmt: skip
+    check = cache(_check)
+    for item in sent:
+        check("answer", bytes(item.answer))
+        check("meta", bytes(item.meta))
+    return [_bounded(item) for item in sent]
 
 
-def _value(name: str, text: bytes) -> Any:
+def _check(name: str, text: bytes) -> None:
     """msgspec reads no number that is not finite."""
     value = msgspec.json.decode(text)
     if value is None or (name == "meta" and not isinstance(value, dict)):
         raise BadItemError(name)
     if len(text) > MAX_DEPTH and text.count(b"[") + text.count(b"{") > MAX_DEPTH:
         _check_value(name, value)
-    return value
 
 
 def _with_faults(body: bytes | bytearray) -> list[Item | Verdict]:
@@ -166,10 +163,20 @@ def _entry(where: str, item: dict[str, Any]) -> Item | Verdict:
 
 def _bounded(item: Item) -> Item | Verdict:
     """The item, or the verdict of one whose completion is too long."""
-    if len(item.completion) <= MAX_COMPLETION_CHARACTERS:
+    if _num_characters(item.completion) <= MAX_COMPLETION_CHARACTERS:
         return item
     reason = f"completion has more than {MAX_COMPLETION_CHARACTERS} characters"
     return Verdict(id=item.id, outcome=FAIL, score=0.0, reason=reason, seconds=0.0)
+
+
+def _num_characters(completion: str | msgspec.Raw) -> int:
+    """As it is sent it may be longer than it is: then it is read, unless it is short even so."""
+    if isinstance(completion, str):
+        return len(completion)
+    text = memoryview(completion)
+    if text[0] != QUOTE:
+        raise BadItemError("completion")
+    return len(text) if len(text) <= MAX_COMPLETION_CHARACTERS else len(msgspec.json.decode(text))
 
 
 def _item(where: str, item: dict[str, Any]) -> Item:

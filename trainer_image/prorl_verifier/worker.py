@@ -19,7 +19,6 @@ from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
 from prorl_verifier.sandbox.budget import Overloaded
 from prorl_verifier.sandbox.session import SandboxError
-from prorl_verifier.wire import encode
 
 READ_BYTES = 1 << 16
 
@@ -85,14 +84,14 @@ def judge(answer_of: Callable[[str], dict[str, Any]], completion: str) -> dict[s
 
 def answer_items(graders: dict[str, Grader], channel: socket.socket) -> None:
     """Says that it is ready, then answers items until the channel closes."""
-    channel.sendall(b'{"ready": true}\n')
+    channel.sendall(b"ready\n")
     with BufferedReader(channel.makefile("rb", buffering=0), READ_BYTES) as stream:
         for group, completions in groups.read(stream):
             answer_of = opened(group, graders)
             for begin, completion in completions:
                 answer = answer_of(completion)
                 answer["seconds"] = time.monotonic() - begin
-                channel.sendall(encode(answer) + b"\n")
+                channel.sendall(groups.answer_line(answer))
 
 
 def prepare() -> None:

@@ -4,6 +4,7 @@ import io
 import json
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from prorl_verifier import groups
@@ -61,6 +62,27 @@ def test_what_the_completions_of_a_group_share_is_sent_once() -> None:
     items = sent(*[{"answer": "a" * 1000}] * 16, *[{"answer": ["other"]}] * 16)
     assert [len(texts) for _, texts in unpack(pack(items))] == [16, 16]
     assert len(pack(items)) < 2000
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"", b"[]", b"{}", b'{"score": 1.0}', b'{"seconds": 1, "score": 1.5}',
+        b'{"seconds": 1, "score": -1}', b'{"seconds": -1, "score": 1}',
+        b'{"seconds": 1, "score": NaN}', b'{"seconds": 1, "score": true}',
+        b'{"seconds": 1, "score": 1, "reason": 1}',
+    ],
+)  # fmt: skip
+def test_what_no_worker_should_say_is_no_answer(line: bytes) -> None:
+    with pytest.raises(ValueError, match=r"JSON|Expected|missing|truncated"):
+        groups.read_answer(line)
+
+
+def test_a_reason_that_quotes_half_a_character_reaches_the_service() -> None:
+    said = {"score": 0.0, "reason": "no \ud800", "seconds": 0.5}
+    line = groups.answer_line(said)
+    assert line.endswith(b"\n")
+    assert groups.read_answer(line) == groups.Answer(score=0.0, reason="no \\ud800", seconds=0.5)
 
 
 def test_answers_that_only_compare_equal_are_no_group() -> None:

@@ -17,8 +17,8 @@ from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import Crew, WorkerPool
 from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
 
-QUICK = [""] * 40
-"""So many that a worker is sent several at once afterwards."""
+QUICK, LONG = [""] * 40, ["x" * 300_000] * 20
+"""So many that a worker is sent several at once afterwards; more than a socket holds."""
 
 
 def make_pool(*, workers: int = 1, timeout_s: float = 60.0) -> WorkerPool:
@@ -96,15 +96,17 @@ async def test_of_several_that_a_worker_has_only_the_one_it_dies_of_is_judged_ag
     assert {n for n, times in Counter(log.read_text().split()).items() if times > 1} == {"1", "3"}
 
 
-async def test_what_waits_behind_a_slow_one_is_judged_by_another_worker(log: Path) -> None:
+@pytest.mark.parametrize("others", [QUICK, LONG], ids=["it has them", "it has no room for them"])
+async def test_what_waits_behind_a_slow_one_is_judged_by_another_worker(
+    log: Path, others: list[str]
+) -> None:
     async with opened(make_pool(workers=2)) as pool:
         await pool.verify(make_items(log, *QUICK * 2, name="q"))
-        judged = asyncio.create_task(pool.verify(make_items(log, "wait", *QUICK)))
-        others = {str(1 + i) for i in range(len(QUICK))}
-        while not others <= set(log.read_text().split()):
+        judged = asyncio.create_task(pool.verify(make_items(log, "wait", *others)))
+        while not {str(1 + i) for i in range(len(others))} <= set(log.read_text().split()):
             await asyncio.sleep(0.01)
         Path(f"{log}.until").touch()
-        assert outcomes(await judged) == [PASS] * (1 + len(QUICK))
+        assert outcomes(await judged) == [PASS] * (1 + len(others))
 
 
 async def test_the_end_of_an_idle_worker_is_charged_to_no_item(log: Path) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import astuple
 from prorl_verifier import groups
 from prorl_verifier.wire import (
     FAIL,
@@ -16,6 +17,7 @@ from prorl_verifier.wire import (
     BatchError,
     Item,
     Verdict,
+    decode,
     parse_batch,
 )
 
@@ -34,8 +36,16 @@ def parse_beside_good(text: str) -> Item | Verdict:
     before, after = ({**GOOD, "id": name} for name in ("before", "after"))
     body = f'{{"items": [{json.dumps(before)}, {text}, {json.dumps(after)}]}}'
     first, middle, last = parse_batch(body.encode())
-    assert (first, last) == (Item(**before), Item(**after))
+    assert [values(first), values(last)] == [values(Item(**before)), values(Item(**after))]
     return middle
+
+
+def values(entry: Item | Verdict) -> tuple[Any, ...]:
+    """Of the fields, as a worker reads them."""
+    fields = astuple(entry)
+    if isinstance(entry, Item):
+        return (*fields[:2], *(decode(groups.packed(field)) for field in fields[2:]))
+    return fields
 
 
 @pytest.mark.parametrize(
@@ -88,18 +98,26 @@ def test_what_is_just_within_the_limits_is_judged_and_reaches_a_worker_as_it_is(
 ) -> None:
     found = parse_beside_good(json.dumps(GOOD)[:-1] + f', "answer": {text}}}')
     assert isinstance(found, Item)
-    assert found.answer == answer
     group, _ = next(groups.read(io.BytesIO(groups.pack([(found, b"1")]))))
     assert group["answer"] == answer
 
 
 def test_too_long_a_completion_earns_nothing_and_no_worker_sees_it() -> None:
-    for length, judged in ((1_000_000, Item), (1_000_001, Verdict)):
-        found = parse_beside_good(json.dumps({**GOOD, "completion": "x" * length}))
-        assert isinstance(found, judged)
+    for text in ("x", "\u00e9"):  # the second is six bytes as it is sent
+        for length, judged in ((1_000_000, Item), (1_000_001, Verdict)):
+            found = parse_beside_good(json.dumps({**GOOD, "completion": text * length}))
+            assert isinstance(found, judged)
     assert isinstance(found, Verdict)
     assert (found.outcome, found.score) == (FAIL, 0.0)
     assert found.reason == "completion has more than 1000000 characters"
+
+
+def test_a_batch_with_bytes_that_are_no_text_is_refused_though_only_a_worker_would_read_them() -> (
+    None
+):
+    body = json.dumps({"items": [{**GOOD, "completion": "mark"}]}).encode()
+    with pytest.raises(BatchError, match="body: not JSON"):
+        parse_batch(body.replace(b"mark", b"\xff"))
 
 
 JSON = st.recursive(
@@ -132,4 +150,4 @@ def test_what_is_sound_is_read_the_same_beside_what_is_not(items: list[Any], sig
         parse_batch(json.dumps({"items": [*told_apart, item]}).encode())
         for item in (last, with_fault)
     )
-    assert [repr(entry) for entry in sound[:-1]] == [repr(entry) for entry in faulty[:-1]]
+    assert [repr(values(e)) for e in sound[:-1]] == [repr(values(e)) for e in faulty[:-1]]
