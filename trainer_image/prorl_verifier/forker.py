@@ -46,6 +46,7 @@ def main() -> None:
 
 def _serve(commands: socket.socket, module: ModuleType, arguments: list[str]) -> None:
     workers: set[int] = set()
+    forker = os.getpid()
     while True:
         request, descriptors, _, _ = socket.recv_fds(commands, MAX_MESSAGE_BYTES, 1)
         if not request:
@@ -54,7 +55,7 @@ def _serve(commands: socket.socket, module: ModuleType, arguments: list[str]) ->
             channel = socket.socket(fileno=descriptors[0])
             if (worker := os.fork()) == 0:
                 commands.close()
-                _become_worker(module, arguments, channel)
+                _become_worker(module, arguments, channel, forker)
             channel.close()
             workers.add(worker)
             commands.send(str(worker).encode())
@@ -65,13 +66,16 @@ def _serve(commands: socket.socket, module: ModuleType, arguments: list[str]) ->
         _end(worker, workers)
 
 
-def _become_worker(module: ModuleType, arguments: list[str], channel: socket.socket) -> NoReturn:
+def _become_worker(
+    module: ModuleType, arguments: list[str], channel: socket.socket, forker: int
+) -> NoReturn:
     code = 1
     try:
         os.setsid()
         confine.end_with_parent()
-        module.main(arguments, channel)
-        code = 0
+        if os.getppid() == forker:  # or it has ended before this one could ask for that
+            module.main(arguments, channel)
+            code = 0
     except BaseException:
         traceback.print_exc()
     finally:
