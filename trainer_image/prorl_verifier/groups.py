@@ -6,11 +6,15 @@ the meta and each completion, JSON texts in the sizes of the line."""
 import time
 from collections.abc import Iterable, Iterator
 from itertools import groupby
+from operator import itemgetter
 from typing import IO, Annotated, Any
 
 import msgspec
 
 from prorl_verifier.wire import Item, decode, encode
+
+Problem = tuple[str, bytes, bytes]
+"""Verifier, answer and meta."""
 
 
 class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -24,23 +28,23 @@ class Answer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Memory was short: perhaps by what earlier items have left behind."""
 
 
-def packed(value: Any) -> bytes:
-    """As it travels: as it was sent, if it is known."""
+def packed(item: Item) -> tuple[Problem, bytes]:
+    """Problem and completion, as they travel."""
+    return (item.verifier, _text(item.answer), _text(item.meta)), _text(item.completion)
+
+
+def _text(value: Any) -> bytes:
+    """As it was sent, if it is known."""
     return bytes(value) if isinstance(value, msgspec.Raw) else encode(value)
 
 
-def pack(items: Iterable[tuple[Item, bytes]]) -> bytes:
-    """What asks a worker for these verdicts; items come with their packed completions. Neighbours
-    with the same answer and meta are a group."""
+def pack(items: Iterable[tuple[Problem, bytes]]) -> bytes:
+    """What asks a worker for these verdicts. Neighbours with the same problem are a group."""
     parts: list[bytes] = []
-    for (verifier, *shared), members in groupby(items, key=lambda pair: _problem(pair[0])):
-        texts = [*shared, *(text for _, text in members)]
+    for (verifier, *shared), members in groupby(items, key=itemgetter(0)):
+        texts = [*shared, *[text for _, text in members]]
         parts += (encode((verifier, [len(text) for text in texts])), b"\n", *texts)
     return b"".join(parts)
-
-
-def _problem(item: Item) -> tuple[str, bytes, bytes]:
-    return item.verifier, packed(item.answer), packed(item.meta)
 
 
 def read(stream: IO[bytes]) -> Iterator[tuple[dict[str, Any], Iterator[tuple[float, str]]]]:

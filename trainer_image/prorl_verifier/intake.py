@@ -19,7 +19,7 @@ class Intake:
         self._max_bytes = max_bytes
         self._num_bytes = 0
         self._num_batches = 0
-        self._in_flight = in_flight
+        in_flight.set_function(lambda: self._num_bytes)
         self._empty = asyncio.Event()
         self._empty.set()
 
@@ -44,7 +44,6 @@ class Intake:
     def _change(self, num_bytes: int, num_batches: int) -> None:
         self._num_bytes += num_bytes
         self._num_batches += num_batches
-        self._in_flight.set(self._num_bytes)
         if self._num_batches:
             self._empty.clear()
         else:

@@ -49,7 +49,8 @@ class Batch:
         self.answered: asyncio.Future[list[Verdict]] = asyncio.get_running_loop().create_future()
         self._verdicts: dict[int, Verdict] = {}
         self._num_items = num_items
-        self._answer_if_complete()
+        if not num_items:
+            self.answered.set_result([])
 
     def is_done(self, place: int) -> bool:
         """True when nobody waits for this verdict any more."""
@@ -59,11 +60,8 @@ class Batch:
         """Any but the first for a place is dropped."""
         if not self.is_done(place):
             self._verdicts[place] = verdict
-            self._answer_if_complete()
-
-    def _answer_if_complete(self) -> None:
-        if len(self._verdicts) == self._num_items:
-            self.answered.set_result([self._verdicts[place] for place in range(self._num_items)])
+            if len(self._verdicts) == self._num_items:
+                self.answered.set_result([self._verdicts[n] for n in range(self._num_items)])
 
 
 class Waiting:
@@ -133,7 +131,7 @@ class Flight:
             self.start_clock()
         most = min(MAX_AHEAD, max(1, int(self.ahead_s / self._pace_s)))
         room = most - len(self.jobs) if 2 * len(self.jobs) <= most else 0
-        boarded: list[tuple[Item, bytes]] = []
+        boarded: list[tuple[groups.Problem, bytes]] = []
         if self.suspect is not None and not self.suspect.is_done:
             boarded.append(self._board(self.suspect))
         self.suspect = None
@@ -153,12 +151,12 @@ class Flight:
         self._num_bytes -= job.num_bytes
         return job
 
-    def _board(self, job: Job) -> tuple[Item, bytes]:
-        text = groups.packed(job.item.completion)
+    def _board(self, job: Job) -> tuple[groups.Problem, bytes]:
+        problem, text = groups.packed(job.item)
         self.jobs.append(job)
         job.num_bytes = len(text)
         self._num_bytes += job.num_bytes
-        return job.item, text
+        return problem, text
 
     def start_clock(self) -> None:
         """The first is judged from now on."""

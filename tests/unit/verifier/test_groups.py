@@ -27,7 +27,7 @@ def unpack(data: bytes) -> list[tuple[dict[str, Any], list[str]]]:
 
 
 def pack(items: list[Item]) -> bytes:
-    return groups.pack((item, groups.packed(item.completion)) for item in items)
+    return groups.pack(map(groups.packed, items))
 
 
 @given(JSON)

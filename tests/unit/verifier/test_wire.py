@@ -42,10 +42,10 @@ def parse_beside_good(text: str) -> Item | Verdict:
 
 def values(entry: Item | Verdict) -> tuple[Any, ...]:
     """Of the fields, as a worker reads them."""
-    fields = astuple(entry)
     if isinstance(entry, Item):
-        return (*fields[:2], *(decode(groups.packed(field)) for field in fields[2:]))
-    return fields
+        (verifier, *problem), completion = groups.packed(entry)
+        return (entry.id, verifier, *map(decode, (completion, *problem)))
+    return astuple(entry)
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_what_is_just_within_the_limits_is_judged_and_reaches_a_worker_as_it_is(
 ) -> None:
     found = parse_beside_good(json.dumps(GOOD)[:-1] + f', "answer": {text}}}')
     assert isinstance(found, Item)
-    group, _ = next(groups.read(io.BytesIO(groups.pack([(found, b"1")]))))
+    group, _ = next(groups.read(io.BytesIO(groups.pack([groups.packed(found)]))))
     assert group["answer"] == answer
 
 
