@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from verifier_process import HEADERS
 
-CONNECTIONS = 64
+CONNECTIONS = 32
 """Requests at once."""
 
 
