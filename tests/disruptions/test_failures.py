@@ -58,5 +58,5 @@ def test_a_pod_of_each_role_that_is_over_its_own_limit_of_the_disk_has_failed(
             possible.append(before.after_end_in_peace_of(role))
         assert Tally.of(job) in possible, job.describe()
         assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", pod)
-    assert told(job, "Restarted", "(Evicted). Pod ephemeral local storage usage exceeds")
+    assert told(job, "Restarted", "(Evicted).")
     finished(job)
