@@ -24,12 +24,13 @@ class Product:
 
     cluster: LocalCluster
 
-    def install(self, chart: Path = CHART) -> None:
-        """Or upgrade. Returns when the operator is ready."""
+    def install(self, chart: Path = CHART, *, watch: str = "") -> None:
+        """Or upgrade. Returns when the operator is ready. `watch`: the one namespace it serves."""
         self.namespace(SYSTEM)
         repository, _, tag = images.OPERATOR.rpartition(":")
         values = [f"image.repository={repository}", f"trainerImage={images.TRAINER}"]
         values += [f"verifierImage={images.VERIFIER}"]
+        values += [f"watchNamespaces={{{watch}}}"] if watch else []
         flags = [f"--set={','.join(values)}", f"--set-string=image.tag={tag}"]
         flags += ["--namespace", SYSTEM, "--wait", "--timeout", "90s"]
         self.helm("upgrade", "--install", RELEASE, str(chart), *flags)

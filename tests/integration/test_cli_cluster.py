@@ -3,12 +3,15 @@
 import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 from cluster.control_plane import ControlPlane
 from controller_cluster import JOBS, Api, Namespace, make_namespace, until
+from helm import rendered
+from kubectl import Kubectl
 from prorl_cli.main import main
 
 Prorl = Callable[..., Result]
@@ -172,6 +175,46 @@ def test_nothing_is_asked_of_a_job_that_has_ended(prorl: Prorl, space: Namespace
 
     ended = meanwhile(end, lambda: prorl("reset-reference", "q", "--wait", "--timeout", "60"))
     assert (ended.exit_code, "has succeeded first" in ended.output) == (1, True)
+
+
+def reader_of(space: Namespace, path: Path) -> Path:
+    """A kubeconfig for a user with Kubernetes' role `view`, to which the chart adds."""
+    account = {"kind": "ServiceAccount", "name": "reader", "namespace": space.name}
+    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "view"}
+    binding = {"metadata": {"name": "reader"}, "roleRef": role, "subjects": [account]}
+    bindings = f"/apis/rbac.authorization.k8s.io/v1/namespaces/{space.name}/rolebindings"
+    space.api.request("POST", f"{space.core}/serviceaccounts", {"metadata": {"name": "reader"}})
+    space.api.request("POST", bindings, binding)
+    token = f"{space.core}/serviceaccounts/reader/token"
+    answer = space.api.request("POST", token, {"spec": {"expirationSeconds": 3600}})
+    config = json.loads(space.api.plane.kubeconfig.read_text())
+    config["users"][0]["user"] = {"token": answer["status"]["token"]}
+    path.write_text(json.dumps(config))
+    return path
+
+
+def test_the_charts_viewer_may_read_everything_and_change_nothing(
+    prorl: Prorl, space: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    space.create_job()
+    set_status(space)
+    roles = [
+        one
+        for one in rendered(namespace=space.name, release="cli")
+        if "aggregate-to-view" in str(one)
+    ]
+    Kubectl(space.api.plane).must("apply", "-f", "-", text=json.dumps(roles[0]))
+    monkeypatch.setenv("KUBECONFIG", str(reader_of(space, tmp_path / "reader")))
+    until("the role is part of view", lambda: prorl("list").exit_code == 0)
+    for words in (("status", "q"), ("events", "q"), ("wait", "q", "--for", "Running")):
+        done = prorl(*words)
+        assert done.exit_code == 0, done.output
+    assert "has no trainer pod" in prorl("logs", "q", "--role", "trainer").output
+    for words in (("suspend", "q"), ("scale", "q", "--rollout", "3"), ("checkpoint", "q")):
+        refused = prorl(*words)
+        assert refused.exit_code == 1
+        assert "cannot patch resource" in refused.output
+    assert not space.api.get(f"{JOBS.format(space.name)}/q")["spec"]["suspend"]
 
 
 def test_a_pod_that_is_not_there_is_named(prorl: Prorl, space: Namespace) -> None:

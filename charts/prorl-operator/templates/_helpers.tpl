@@ -54,6 +54,13 @@ capabilities: {drop: [ALL]}
 - apiGroups: [prorl.dev]
   resources: [prorljobs/status]
   verbs: [get]
+# For `prorl status`, `events` and `logs`. The role `view` has Events in the core group only.
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [get, list, watch]
+- apiGroups: [""]
+  resources: [pods, pods/log]
+  verbs: [get, list, watch]
 {{- if eq . "editor" }}
 - apiGroups: [prorl.dev]
   resources: [prorljobs/scale]
