@@ -9,17 +9,19 @@ from prorl_operator.build import names
 from prorl_operator.build.names import Manifest
 
 KIND = "PodDisruptionBudget"
-ALL = "100%"
 
 
 def build_disruption_budgets(job: ProRLJob, *, has_one: bool) -> list[Manifest]:
     """Of coordinator and trainers, each of which costs all of them a restart; rollout and verifier
     pods cost no step. None where evictions are allowed and always were."""
     refused = job.spec.run_policy.evictions is Evictions.REFUSED
-    return [_budget(job, 0 if refused and not job.spec.suspend else ALL)] * (refused or has_one)
+    stay = 1 + job.spec.trainer.replicas if refused and not job.spec.suspend else 0
+    return [_budget(job, stay)] * (refused or has_one)
 
 
-def _budget(job: ProRLJob, max_unavailable: int | str) -> Manifest:
+def _budget(job: ProRLJob, min_available: int) -> Manifest:
+    """As a number of pods: for maxUnavailable Kubernetes asks their owner how many there should be,
+    and the scale of a ProRLJob is that of its rollout."""
     roles = [str(Role.COORDINATOR), str(Role.TRAINER)]
     among = {"key": runtime.LABEL_ROLE, "operator": "In", "values": roles}
     selector = {"matchLabels": names.pod_selector(job), "matchExpressions": [among]}
@@ -27,5 +29,5 @@ def _budget(job: ProRLJob, max_unavailable: int | str) -> Manifest:
         "apiVersion": "policy/v1",
         "kind": KIND,
         "metadata": names.owned_metadata(job, job.metadata.name),
-        "spec": {"maxUnavailable": max_unavailable, "selector": selector},
+        "spec": {"minAvailable": min_available, "selector": selector},
     }

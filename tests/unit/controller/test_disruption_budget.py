@@ -27,8 +27,9 @@ def test_a_job_that_may_be_evicted_has_none() -> None:
 
 
 def test_refused_evictions_are_those_of_coordinator_and_trainers() -> None:
-    (budget,) = budgets(observe(runPolicy=REFUSED))
-    assert budget["spec"]["maxUnavailable"] == 0
+    (budget,) = budgets(observe(runPolicy=REFUSED, trainer={"replicas": 3}))
+    assert budget["spec"]["minAvailable"] == 4
+    assert "maxUnavailable" not in budget["spec"], "it would go by the scale of the rollout"
     (among,) = budget["spec"]["selector"]["matchExpressions"]
     assert among["values"] == ["coordinator", "trainer"]
     assert budget["spec"]["selector"]["matchLabels"]["prorl.dev/job"] == "q"
@@ -39,7 +40,7 @@ def test_one_that_is_there_gives_way_when_evictions_are_allowed_or_the_job_is_su
     spec: dict[str, Any],
 ) -> None:
     (budget,) = budgets(observe(known=True, **spec))
-    assert budget["spec"]["maxUnavailable"] == "100%"
+    assert budget["spec"]["minAvailable"] == 0
 
 
 def test_it_is_applied_once() -> None:
