@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+import virtual_clock
 from prorl_api.spec_roles import Role
 from prorl_api.status import Progress
 from prorl_api.wire import Notice, NoticeResult, RoleCount, Stage, StatusDocument
@@ -61,3 +62,28 @@ async def test_a_leaving_trainer_waits_for_the_save_unless_the_coordinator_is_do
     message = await living
     assert words in message.message
     assert [n.pod for n in link.notices] == ["q-trainer-0-1"] * num_notices
+
+
+class EndedLink(ScriptedLink):
+    """Its coordinator has ended since it was asked last."""
+
+    async def notice(self, notice: Notice) -> None:  # type: ignore[override]
+        self.notices.append(notice)
+
+
+@pytest.mark.parametrize(("stage", "num_notices"), [(Stage.SAVING, 1), (Stage.TRAINING, 5)])
+def test_a_coordinator_that_was_stopping_and_has_gone_is_not_asked_again_and_again(
+    stage: Stage, num_notices: int
+) -> None:
+    link = EndedLink(stage)
+
+    async def live() -> str:
+        life = NodeLife(SETTINGS, link, Processes())
+        living = asyncio.create_task(life.run())
+        await link.heard.wait()
+        life.leaving.set()
+        return (await living).message
+
+    message, _ = virtual_clock.run(live())
+    assert "cannot be reached" in message
+    assert len(link.notices) == num_notices

@@ -35,8 +35,8 @@ class NodeLife:
         self._processes = processes
         self._ray: Child | None = None
         self._ray_session = ""
-        self._done = False
-        """The coordinator's last word was that it has nothing left to do."""
+        self._stage = Stage.STARTING
+        """The coordinator's last word."""
         self.leaving = asyncio.Event()
         """SIGTERM has come."""
 
@@ -71,7 +71,7 @@ class NodeLife:
         while True:
             status = await self._link.status()
             if status is not None:
-                self._done = status.stage is Stage.DONE
+                self._stage = status.stage
                 await self._follow(status.ray_session)
             await self._pause()
 
@@ -122,12 +122,13 @@ class NodeLife:
 
     async def _ask_to_go(self) -> str:
         """Repeats the notice until the pod may go; returns why it goes."""
-        if self._done:
+        if self._stage is Stage.DONE:
             return "The coordinator is done: there is nothing to save."
         clock = asyncio.get_running_loop().time
         deadline = clock() + max(0.0, self._settings.grace_s - RESERVE_S)
-        unreached = 0
-        while (left := deadline - clock()) > 0 and unreached < UNREACHED_NOTICES:
+        # One that was stopping has ended: what there was to save is saved.
+        unreached, most = 0, 1 if self._stage is Stage.SAVING else UNREACHED_NOTICES
+        while (left := deadline - clock()) > 0 and unreached < most:
             result = await _before(deadline, self._link.notice(self._notice(left)))
             if result is not None and result.may_go:
                 return "The coordinator let the pod go" + _saved(result.saved_step)
