@@ -16,7 +16,6 @@ log = logging.getLogger(__name__)
 
 COORDINATOR = (sys.executable, "-m", "prorl_trainer.coordinator")
 RESERVE_S = 5.0
-STOP_RAY_S = 3.0
 
 
 class HeadLife:
@@ -53,8 +52,8 @@ class HeadLife:
         if head_died:
             coordinator.signal(signal.SIGTERM)
             await asyncio.wait({coordinator.exited}, timeout=self._settings.grace_s - RESERVE_S)
-        await self._processes.stop(head, STOP_RAY_S)
-        await coordinator.exited
+        await self._processes.kill_all()  # Ray would wait for actors that nobody asks any more
+        await asyncio.wait({head.exited, coordinator.exited})
         return _final_word(head, coordinator, head_died=head_died)
 
 

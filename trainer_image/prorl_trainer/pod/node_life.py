@@ -23,7 +23,7 @@ RESERVE_S = 5.0
 """Seconds of the grace period that are kept for stopping Ray."""
 STOP_RAY_S = 5.0
 UNREACHED_NOTICES = 5
-"""Without a coordinator nothing can be saved, so after so many tries in a row the pod goes."""
+"""Without a coordinator nothing can be saved, so after so many calls in a row the pod goes."""
 
 
 class NodeLife:
@@ -37,6 +37,8 @@ class NodeLife:
         self._ray_session = ""
         self._stage = Stage.STARTING
         """The coordinator's last word."""
+        self._unreached = 0
+        """Calls in a row that it has not answered."""
         self.leaving = asyncio.Event()
         """SIGTERM has come."""
 
@@ -54,12 +56,12 @@ class NodeLife:
             await asyncio.wait({joining, leaving}, return_when=asyncio.FIRST_COMPLETED)
             if joining.done():
                 await joining
+            joining.cancel()
             text = await self._ask_to_go()
         finally:
             joining.cancel()
             leaving.cancel()
-            if self._ray is not None:
-                await self._processes.stop(self._ray, STOP_RAY_S)
+            await self._leave_ray()
         return TerminationMessage(
             outcome=Outcome.STOPPED,
             exit_code=ExitCode.SUCCEEDED,
@@ -67,9 +69,17 @@ class NodeLife:
             message=text,
         )
 
+    async def _leave_ray(self) -> None:
+        """In order if there is somebody to take note of it: Ray waits for its actors to end, which
+        those of a coordinator that has gone do not."""
+        if self._ray is not None and self._stage is not Stage.DONE and not self._unreached:
+            await self._processes.stop(self._ray, STOP_RAY_S)
+        await self._processes.kill_all()
+
     async def _keep_joined(self) -> None:
         while True:
             status = await self._link.status()
+            self._unreached = 0 if status is not None else self._unreached + 1
             if status is not None:
                 self._stage = status.stage
                 await self._follow(status.ray_session)
@@ -127,12 +137,12 @@ class NodeLife:
         clock = asyncio.get_running_loop().time
         deadline = clock() + max(0.0, self._settings.grace_s - RESERVE_S)
         # One that was stopping has ended: what there was to save is saved.
-        unreached, most = 0, 1 if self._stage is Stage.SAVING else UNREACHED_NOTICES
-        while (left := deadline - clock()) > 0 and unreached < most:
+        most = 1 if self._stage is Stage.SAVING else UNREACHED_NOTICES
+        while (left := deadline - clock()) > 0 and self._unreached < most:
             result = await _before(deadline, self._link.notice(self._notice(left)))
             if result is not None and result.may_go:
                 return "The coordinator let the pod go" + _saved(result.saved_step)
-            unreached = unreached + 1 if result is None else 0
+            self._unreached = self._unreached + 1 if result is None else 0
             await asyncio.sleep(min(POLL_S, max(0.0, deadline - clock())))
         if left > 0:
             return "The pod went without leave: the coordinator cannot be reached."
