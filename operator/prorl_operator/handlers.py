@@ -20,16 +20,14 @@ from prorl_operator.plan.observed import Key, PodView
 
 JOBS = ("prorl.dev", "v1alpha1", "prorljobs")
 PODS = ("", "v1", "pods")
-CHILDREN = (
-    ("", "v1", "services"),
-    ("", "v1", "configmaps"),
-    ("", "v1", "persistentvolumeclaims"),
-    ("networking.k8s.io", "v1", "networkpolicies"),
-    ("policy", "v1", "poddisruptionbudgets"),
-)
-KINDS = {"services": "Service", "configmaps": "ConfigMap"}
-KINDS |= {"persistentvolumeclaims": "PersistentVolumeClaim", "networkpolicies": "NetworkPolicy"}
-KINDS |= {"poddisruptionbudgets": "PodDisruptionBudget"}
+CHILDREN = {
+    "Service": ("", "v1", "services"),
+    "ConfigMap": ("", "v1", "configmaps"),
+    "PersistentVolumeClaim": ("", "v1", "persistentvolumeclaims"),
+    "NetworkPolicy": ("networking.k8s.io", "v1", "networkpolicies"),
+    "PodDisruptionBudget": ("policy", "v1", "poddisruptionbudgets"),
+}
+"""By kind."""
 Enqueue = Callable[[Key, float], None]
 """A key, and the seconds that it may wait for more events."""
 OURS = f"{runtime.LABEL_MANAGED_BY}={runtime.MANAGED_BY}"
@@ -56,7 +54,7 @@ class KopfIndices:
 
     def children(self, key: Key) -> list[Mapping[str, Any]]:
         """By label."""
-        return [one for name in KINDS for one in self._values(name, key)]
+        return [one for *_, name in CHILDREN.values() for one in self._values(name, key)]
 
     def _values(self, index: str, key: Key) -> list[Any]:
         values = self.indices.get(index, {})
@@ -83,7 +81,8 @@ def make_registry(enqueue: Enqueue, watched: KopfIndices) -> kopf.OperatorRegist
 
     async def start(settings: kopf.OperatorSettings, **kwargs: Any) -> None:
         _configure(settings)
-        watched.indices = {name: kwargs[name] for name in ("jobs", "pods", *KINDS)}
+        names = ("jobs", "pods", *(name for *_, name in CHILDREN.values()))
+        watched.indices = {name: kwargs[name] for name in names}
 
     def add(key: Key | None, pause_s: float) -> None:
         watched.filled = True
@@ -105,8 +104,8 @@ def make_registry(enqueue: Enqueue, watched: KopfIndices) -> kopf.OperatorRegist
     kopf.on.event(*PODS, registry=registry)(on_pod)
     kopf.index(*JOBS, id="jobs", registry=registry)(_index_job)
     kopf.index(*PODS, id="pods", registry=registry)(_index_pod)
-    for resource in CHILDREN:
-        kopf.index(*resource, id=resource[2], registry=registry)(_indexer(KINDS[resource[2]]))
+    for kind, resource in CHILDREN.items():
+        kopf.index(*resource, id=resource[2], registry=registry)(_indexer(kind))
         kopf.on.event(*resource, registry=registry, id=f"on_{resource[2]}")(on_child)
     return registry
 
@@ -139,8 +138,8 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     settings.scanning.disabled = True  # needs no rights on namespaces and CRDs
     settings.peering.standalone = True
     settings.watching.chunk_size = 500
-    for _, version, plural in (PODS, *CHILDREN):
-        settings.watching.label_selectors[version, plural] = OURS
+    for resource in (PODS, *CHILDREN.values()):
+        settings.watching.label_selectors[resource] = OURS
 
 
 def _in_cluster(info: Any) -> Any:

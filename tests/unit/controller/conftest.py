@@ -19,7 +19,7 @@ from prorl_api.status import Progress
 from prorl_api.wire import StatusDocument
 from prorl_operator.build.names import Slot
 from prorl_operator.errors import ApiError
-from prorl_operator.handlers import KINDS
+from prorl_operator.handlers import CHILDREN
 from prorl_operator.kube.apply import Applier
 from prorl_operator.kube.client import Manifest
 from prorl_operator.kube.events import Recorder
@@ -127,8 +127,7 @@ class Watch:
             yield changed if changed and changed.name == view.name else view
 
     def children(self, key: Key) -> list[dict[str, Any]]:
-        kinds = KINDS.values()
-        return [one for (kind, _), one in self.api.objects.items() if kind in kinds]
+        return [one for (kind, _), one in self.api.objects.items() if kind in CHILDREN]
 
 
 @dataclass(kw_only=True)

@@ -41,7 +41,7 @@ def child(kind: str, **meta: Any) -> dict[str, Any]:
 
 def test_no_handler_is_run_in_a_thread() -> None:
     handlers = Kopf().handlers
-    assert len(handlers) == 2 * len((JOBS, PODS, *CHILDREN)) + 2
+    assert len(handlers) == 2 * len((JOBS, PODS, *CHILDREN.values())) + 2
     assert [one.id for one in handlers if not inspect.iscoroutinefunction(one.fn)] == []
 
 
@@ -62,11 +62,25 @@ def test_an_event_adds_the_key_of_its_job_and_says_whether_it_may_wait(
     assert one.added == [(("team", "q"), pause_s)]
 
 
-def test_kopf_copies_no_object_to_look_for_changes() -> None:
+def configured() -> kopf.OperatorSettings:
     settings = kopf.OperatorSettings()
     activities = Kopf().registry._activities.get_all_handlers()
     (start,) = [one.fn for one in activities if one.activity.value == "startup"]
-    names = ("jobs", "pods", *(resource[2] for resource in CHILDREN))
+    names = ("jobs", "pods", *(resource[2] for resource in CHILDREN.values()))
     asyncio.run(start(settings=settings, **{name: {} for name in names}))
+    return settings
+
+
+def test_kopf_copies_no_object_to_look_for_changes() -> None:
     body = kopf.Body({"spec": {"large": "x"}, "metadata": {}})
-    assert settings.persistence.diffbase_storage.build(body=body) == {}
+    assert configured().persistence.diffbase_storage.build(body=body) == {}
+
+
+def test_of_all_but_jobs_only_what_has_our_label_is_watched() -> None:
+    def asked(group: str, version: str, plural: str) -> list[str]:
+        resource = kopf.Resource(group=group, version=version, plural=plural)
+        return list(configured().watching.label_selectors.collect(resource))
+
+    assert asked(*JOBS) == []
+    for resource in (PODS, *CHILDREN.values()):
+        assert asked(*resource) == ["app.kubernetes.io/managed-by=prorl-operator"]
