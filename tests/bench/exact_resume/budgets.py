@@ -39,7 +39,7 @@ def within(directory: Path, undisturbed: Undisturbed, case: Case) -> dict[str, A
     """A run that is told to go while it is generating; then the next attempt ends it."""
     run = new_run(directory / f"{case.budget_s:g}-{case.step_s:g}", everySteps=1)
     attempt = run.start(slow=Slow(step=FINISHED, seconds=case.step_s))
-    _wait_for_a_group(run, attempt)
+    _wait_for_what_is_durable(run, attempt)
     begun = time.monotonic()
     attempt.send(SIGTERM)
     if not attempt.wait(case.budget_s):
@@ -60,12 +60,17 @@ def within(directory: Path, undisturbed: Undisturbed, case: Case) -> dict[str, A
     }  # fmt: skip
 
 
-def _wait_for_a_group(run: Run, attempt: Attempt) -> None:
-    """Until one of the slow step's groups is durable."""
+def _wait_for_what_is_durable(run: Run, attempt: Attempt) -> None:
+    """Until the step before the slow one is in a checkpoint, and a group of the slow one in the
+    journal: neither may be lost from now on."""
     deadline = time.monotonic() + LIMIT_S
-    while not any(_is_slow(group) for group in journalled(run.context.journal)):
+    while not (run.has_checkpoint(FINISHED) and _has_a_slow_group(run)):
         if attempt.wait(0.02) or time.monotonic() > deadline:
             raise RuntimeError(f"The run in {run.directory} did not come to step {FINISHED + 1}.")
+
+
+def _has_a_slow_group(run: Run) -> bool:
+    return any(_is_slow(group) for group in journalled(run.context.journal))
 
 
 def _is_slow(group: Group) -> bool:

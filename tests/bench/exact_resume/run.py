@@ -73,6 +73,10 @@ class Run:
         self._drawn = len(lines)
         self.problems += [f"generated twice: {name} of step {step + 1}" for step, name in again]
 
+    def has_checkpoint(self, step: int) -> bool:
+        """A whole one: its directory has its name last."""
+        return (self.context.checkpoints / f"step-{step:08d}").exists()
+
     def outcome(self) -> dict[str, str]:
         """What must be the same whatever has happened: name -> sha256."""
         last = self.context.checkpoints / f"step-{STEPS:08d}"
