@@ -1,6 +1,5 @@
 """A small job whose pods are taken away one by one, and what must be true after each loss."""
 
-import json
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -8,7 +7,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from cluster.job import Answer, Job
-from cluster.product import RELEASE, SYSTEM
 from prorl_api.spec_roles import Role
 
 Manifest = dict[str, Any]
@@ -44,9 +42,7 @@ class LastingJob(Job):
 
     def _outlast(self) -> None:
         if self.step() > self.steps() - STEPS_AHEAD:
-            spec = {"algorithm": {"steps": self.steps() + STEPS_AHEAD}}
-            text = json.dumps({"spec": spec})
-            self.kubectl("patch", "prorljob", self.name, "--type=merge", "-p", text)
+            self.patch(algorithm={"steps": self.steps() + STEPS_AHEAD})
 
 
 def shrunk(manifest: Manifest) -> Manifest:
@@ -163,15 +159,8 @@ def trained_on(job: LastingJob) -> Iterator[None]:
 
 def pods_disrupted(job: Job, role: str, reason: str) -> float:
     """The operator's counter, since it was started."""
-    service = f"{RELEASE}-prorl-operator-metrics:metrics"
-    path = f"/api/v1/namespaces/{SYSTEM}/services/{service}/proxy/metrics"
-    for line in job.product.kubectl("get", "--raw", path).splitlines():
-        labels = (f'namespace="{job.namespace}"', f'reason="{reason}"', f'role="{role}"')
-        if line.startswith("prorl_operator_job_pods_disrupted_total{") and all(
-            label in line for label in labels
-        ):
-            return float(line.rsplit(" ", 1)[1])
-    return 0.0
+    labels = {"namespace": job.namespace, "prorl_job": job.name, "role": role, "reason": reason}
+    return job.product.operator_metric("prorl_operator_job_pods_disrupted_total", **labels)
 
 
 def told(job: Job, reason: str, words: str) -> bool:

@@ -14,6 +14,7 @@ from cluster import images
 from cluster.control_plane import NODE
 from cluster.job import Job
 from cluster.local import CGROUPS
+from cluster.plain_pod import plain_pod
 from prorl_api import runtime
 
 Manifest = dict[str, Any]
@@ -31,13 +32,6 @@ import time
 time.sleep(600)
 """
 """Many processes of a little memory each: the container's first one is the best to be killed."""
-
-
-def evict(job: Job, pod: str) -> None:
-    """The eviction API, as an autoscaler calls it."""
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    path = f"/api/v1/namespaces/{job.namespace}/pods/{pod}/eviction"
-    job.product.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
 
 
 def main_process(job: Job, pod: str) -> int:
@@ -93,16 +87,9 @@ def preemptor(job: Job, role: str) -> Iterator[None]:
     labels = {runtime.LABEL_JOB: job.name, runtime.LABEL_ROLE: role}
     term = {"labelSelector": {"matchLabels": labels}, "topologyKey": "kubernetes.io/hostname"}
     affinity = {"podAntiAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": [term]}}
-    secure = {
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {"name": "main", "image": images.TRAINER, "command": ["sleep", "infinity"]}
-    drop = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    container["securityContext"] = drop
-    spec: Manifest = {"priorityClassName": URGENT, "affinity": affinity, "securityContext": secure}
-    apply(job, "v1", "Pod", ROOM, {"spec": spec | {"containers": [container]}})
+    spec = {"priorityClassName": URGENT, "affinity": affinity}
+    pod = plain_pod(ROOM, images.TRAINER, ["sleep", "infinity"], **spec)
+    job.kubectl("apply", "-f", "-", text=json.dumps(pod))
     try:
         yield
     finally:

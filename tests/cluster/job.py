@@ -43,6 +43,17 @@ class Job:
         meta = manifest["metadata"] | {"name": self.name}
         self.kubectl("apply", "-f", "-", text=json.dumps(manifest | {"metadata": meta}))
 
+    def patch(self, **spec: object) -> None:
+        """These fields of the spec, merged into what it has."""
+        text = json.dumps({"spec": spec})
+        self.kubectl("patch", "prorljob", self.name, "--type=merge", "-p", text)
+
+    def evict(self, pod: str) -> None:
+        """By the eviction API, as an autoscaler does. Raises RuntimeError if it is refused."""
+        body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
+        path = f"/api/v1/namespaces/{self.namespace}/pods/{pod}/eviction"
+        self.product.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
+
     def kubectl(self, *arguments: str, text: str | None = None) -> str:
         """In the job's namespace."""
         return self.product.kubectl("-n", self.namespace, *arguments, text=text)

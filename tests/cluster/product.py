@@ -9,6 +9,7 @@ from typing import Any
 from cluster import images
 from cluster.control_plane import binaries
 from cluster.local import LocalCluster
+from prometheus_client.parser import text_string_to_metric_families
 
 Manifest = dict[str, Any]
 ROOT = Path(__file__).parents[2]
@@ -65,12 +66,15 @@ class Product:
         text = self.kubectl("get", kinds, "-n", namespace, "-o", "json", *selector)
         return list(json.loads(text)["items"])
 
-    def operator_metric(self, name: str) -> float:
-        """A series without labels of the operator's /metrics."""
+    def operator_metric(self, name: str, **labels: str) -> float:
+        """The series of the operator's /metrics with just these labels. Raises LookupError."""
         service = f"{RELEASE}-prorl-operator-metrics:metrics"
         path = f"/api/v1/namespaces/{SYSTEM}/services/{service}/proxy/metrics"
-        lines = self.kubectl("get", "--raw", path).splitlines()
-        return next(float(line.split()[1]) for line in lines if line.startswith(f"{name} "))
+        for family in text_string_to_metric_families(self.kubectl("get", "--raw", path)):
+            for sample in family.samples:
+                if (sample.name, sample.labels) == (name, labels):
+                    return float(sample.value)
+        raise LookupError(f"The operator has no series {name} with {labels}.")
 
     def volume_of(self, claim: str, namespace: str = "default") -> Path:
         """Where the claim's files lie on this machine."""

@@ -6,6 +6,7 @@ from typing import Any
 
 from cluster import images
 from cluster.job import Job
+from cluster.plain_pod import plain_pod
 
 SPACE, NAME = "strangers", "stranger"
 QUESTIONS = Path(__file__).parent / "questions.py"
@@ -37,17 +38,8 @@ def answers(job: Job) -> dict[str, Answers]:
 
 def _begin(job: Job) -> None:
     job.product.namespace(SPACE)
-    secure = {
-        "allowPrivilegeEscalation": False,
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {"name": NAME, "image": images.TRAINER, "securityContext": secure}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": NAME, "namespace": SPACE}}
-    text = json.dumps(pod | {"spec": {"containers": [container]}})
-    job.product.kubectl("apply", "-f", "-", text=text)
+    text = json.dumps(plain_pod(NAME, images.TRAINER))
+    job.product.kubectl("-n", SPACE, "apply", "-f", "-", text=text)
     wait = ["wait", "--for=condition=Ready", f"pod/{NAME}", "--timeout=60s"]
     job.product.kubectl("-n", SPACE, *wait)
 

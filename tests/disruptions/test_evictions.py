@@ -15,7 +15,7 @@ from disturbed import (
     start,
     told,
 )
-from taking import evict, preemptor
+from taking import preemptor
 
 
 def each_role_is_taken(
@@ -36,9 +36,7 @@ def each_role_is_taken(
 def test_an_evicted_pod_of_each_role_is_replaced_and_charged_to_nobody(
     job: LastingJob, quickstart: Manifest
 ) -> None:
-    each_role_is_taken(
-        job, quickstart, lambda job, _, pod: evict(job, pod), "EvictionByEvictionAPI"
-    )
+    each_role_is_taken(job, quickstart, lambda job, _, pod: job.evict(pod), "EvictionByEvictionAPI")
 
 
 @pytest.mark.timeout(2400)

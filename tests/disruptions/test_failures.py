@@ -1,5 +1,7 @@
 """Pods that end by their own fault: killed, out of memory, over their share of the disk."""
 
+from collections.abc import Callable
+
 import pytest
 from disturbed import ROLES, LastingJob, Manifest, Tally, finished, one_lost, start, told
 from taking import exhaust_memory, fill_tmp, kill, limit_disk
@@ -14,31 +16,35 @@ def memory(manifest: Manifest, role: str) -> int:
     return int(limit.removesuffix("Gi")) * GIB
 
 
-@pytest.mark.timeout(2400)
-def test_a_killed_container_of_each_role_is_a_failure(
-    job: LastingJob, quickstart: Manifest
+def each_fails(
+    job: LastingJob, quickstart: Manifest, harm: Callable[[str, str], None], words: str
 ) -> None:
+    """`harm` gets role and pod. `words`: what the replacement's Event says of the pod."""
     start(job, quickstart)
     for role in ROLES:
         expected = Tally.of(job).after_failure_of(role)
         with one_lost(job, role) as pod:
-            kill(job, pod)
+            harm(role, pod)
         assert Tally.of(job) == expected, job.describe()
+        assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", f"{pod} {words}")
     finished(job)
+
+
+@pytest.mark.timeout(2400)
+def test_a_killed_container_of_each_role_is_a_failure(
+    job: LastingJob, quickstart: Manifest
+) -> None:
+    each_fails(job, quickstart, lambda _, pod: kill(job, pod), "ended with exit code 137")
 
 
 @pytest.mark.timeout(2400)
 def test_a_container_of_each_role_that_runs_out_of_memory_is_a_failure(
     job: LastingJob, quickstart: Manifest
 ) -> None:
-    start(job, quickstart)
-    for role in ROLES:
-        expected = Tally.of(job).after_failure_of(role)
-        with one_lost(job, role) as pod:
-            exhaust_memory(job, pod, memory(quickstart, role))
-        assert Tally.of(job) == expected, job.describe()
-        assert told(job, "Restarted" if role == "coordinator" else "PodReplaced", "OOMKilled")
-    finished(job)
+    def exhaust(role: str, pod: str) -> None:
+        exhaust_memory(job, pod, memory(quickstart, role))
+
+    each_fails(job, quickstart, exhaust, "ended with exit code 137 (OOMKilled)")
 
 
 @pytest.mark.timeout(2400)

@@ -1,6 +1,5 @@
 """Whoever suspends a job has its GPUs soon after the save."""
 
-import json
 import time
 
 from cluster.product import Manifest
@@ -15,8 +14,7 @@ def test_all_pods_have_gone_ten_seconds_after_the_save(
 ) -> None:
     start(job, quickstart)
     asked = time.time()
-    text = json.dumps({"spec": {"suspend": True}})
-    job.kubectl("patch", "prorljob", job.name, "--type=merge", "-p", text)
+    job.patch(suspend=True)
     job.until("no pod is left", lambda: job.pods() == [], REPLACED_S)
     free = time.time()
     saved = job.records("checkpoint")[-1]

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from cluster import images
 from cluster.job import Job
+from cluster.plain_pod import plain_pod
 
 Manifest = dict[str, Any]
 
@@ -36,16 +37,8 @@ def test_an_image_that_does_not_exist_is_named_in_condition_and_event(
 
 
 def test_a_pod_in_the_way_is_left_alone_and_named(job: Job, quickstart: Manifest) -> None:
-    restricted = {
-        "allowPrivilegeEscalation": False,
-        "runAsNonRoot": True,
-        "runAsUser": 65532,
-        "capabilities": {"drop": ["ALL"]},
-        "seccompProfile": {"type": "RuntimeDefault"},
-    }
-    container = {"name": "x", "image": images.PAUSE, "securityContext": restricted}
-    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "q-rollout-0-1"}}
-    job.kubectl("apply", "-f", "-", text=json.dumps(pod | {"spec": {"containers": [container]}}))
+    pod = plain_pod("q-rollout-0-1", images.PAUSE)
+    job.kubectl("apply", "-f", "-", text=json.dumps(pod))
     job.apply(quickstart)
 
     def named() -> bool:
@@ -70,8 +63,7 @@ def test_a_missing_dataset_or_model_fails_the_job_with_its_path(
 
 
 def goes_after_its_time(job: Job) -> None:
-    ttl = {"spec": {"runPolicy": {"ttlSecondsAfterFinished": 0}}}
-    job.kubectl("patch", "prorljob", job.name, "--type=merge", "-p", json.dumps(ttl))
+    job.patch(runPolicy={"ttlSecondsAfterFinished": 0})
 
     def gone() -> bool:
         return job.product.find("prorljob", job.name, job.namespace) is None

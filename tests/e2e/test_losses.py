@@ -1,6 +1,5 @@
 """A job on a real node that loses every pod, the operator, and the release that installed it."""
 
-import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -48,10 +47,8 @@ def test_no_step_is_lost_or_trained_twice_when_a_pod_of_every_role_is_deleted(
 
 
 def evictions_are_refused(job: Job, pod: str) -> None:
-    body = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod}}
-    path = f"/api/v1/namespaces/{job.namespace}/pods/{pod}/eviction"
     with pytest.raises(RuntimeError, match="disruption budget"):
-        job.kubectl("create", "--raw", path, "-f", "-", text=json.dumps(body))
+        job.evict(pod)
 
 
 def lose_one(job: Job, role: str) -> None:
@@ -107,16 +104,11 @@ def uids(job: Job) -> set[str]:
 
 
 def suspend_and_resume(job: Job) -> None:
-    patch(job, suspend=True)
+    job.patch(suspend=True)
     job.until("no pod is left", lambda: job.status()["phase"] == "Suspended", READY_S)
     assert job.pods() == []
     status = job.status()
     assert status["checkpoint"]["lastStep"] == status["progress"]["step"]
-    patch(job, suspend=False, trainer={"pod": {"nodeSelector": {"kubernetes.io/os": "linux"}}})
+    job.patch(suspend=False, trainer={"pod": {"nodeSelector": {"kubernetes.io/os": "linux"}}})
     step = status["progress"]["step"]
     job.until("a step after the suspension", lambda: job.step() > step, READY_S)
-
-
-def patch(job: Job, **spec: object) -> None:
-    text = json.dumps({"spec": spec})
-    job.kubectl("patch", "prorljob", job.name, "--type=merge", "-p", text)
