@@ -35,10 +35,10 @@ def open_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def disk(directory: Path) -> Iterator[Path]:
+def disk(directory: Path, size_bytes: int = 1 << 20) -> Iterator[Path]:
     """A file system of its own at a new directory, which `read_only` can be told of."""
     directory.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=1m", "none", str(directory)]
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size_bytes}", "none", str(directory)]
     if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
         pytest.skip("mounting a disk needs root")
     try:

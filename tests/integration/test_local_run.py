@@ -4,10 +4,8 @@ Every test ends with the processes of its runs gone: they are found by a variabl
 environment.
 """
 
-import os
 import shutil
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -22,6 +20,7 @@ from prorl_trainer.checkpoint.manifest import read_manifest
 from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.journal.record import Key
 from prorl_trainer.losses import MAX_LOSSES
+from refused import disk
 
 
 @pytest.fixture(scope="module")
@@ -171,13 +170,8 @@ def test_a_corrupt_checkpoint_is_set_aside_and_the_one_before_is_used(
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 4 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=4m", "none", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with disk(tmp_path / "disk", 4 << 20) as mounted:
+        yield mounted
 
 
 def test_a_full_disk_ends_with_the_code_of_storage_and_the_last_checkpoint_loads(

@@ -3,8 +3,6 @@ one, never neither."""
 
 import asyncio
 import errno
-import os
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from checkpoint_builders import (
 )
 from prorl_trainer.errors import StorageError, TrainerLostError
 from prorl_trainer.types import ShardFiles
+from refused import disk
 
 OPERATIONS = 10
 """File operations of a commit that prunes one checkpoint."""
@@ -115,13 +114,8 @@ def test_a_shard_of_another_size_than_its_rank_says_is_not_committed(tmp_path):
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 256 KiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "none", str(disk)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False).returncode != 0:
-        pytest.skip("mounting a small disk needs root")
-    yield disk
-    subprocess.run(["umount", "--lazy", str(disk)], check=True)
+    with disk(tmp_path / "disk", 256 << 10) as mounted:
+        yield mounted
 
 
 def test_a_full_disk_costs_no_checkpoint_and_space_brings_it_back(small_disk):
