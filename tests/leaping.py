@@ -28,6 +28,16 @@ async def work(queue: WorkQueue) -> Key:
     return key
 
 
+def now_s() -> float:
+    """In the scene's time."""
+    return asyncio.get_running_loop().time()
+
+
+async def work_at(queue: WorkQueue) -> tuple[Key, float]:
+    """The next key and when it came; its run is over at once."""
+    return await work(queue), round(now_s(), 6)
+
+
 async def is_quiet(queue: WorkQueue, seconds: float = 1000.0) -> bool:
     """Whether no key comes for so long."""
     try:

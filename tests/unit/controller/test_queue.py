@@ -2,51 +2,17 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
 from itertools import pairwise, permutations
-from typing import Any
 
 import pytest
 import virtual_clock
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from leaping import in_its_own_time, is_quiet, now_s, work, work_at
 from prorl_operator.plan.observed import Key
 from prorl_operator.queue import BASE_S, CAP_S, WorkQueue
 
 A, B, C = ("ns", "a"), ("ns", "b"), ("ns", "c")
-
-
-def in_its_own_time(
-    scene: Callable[[WorkQueue], Coroutine[Any, Any, None]],
-) -> Callable[[], None]:
-    """A test of a scene with a new queue."""
-
-    def test() -> None:
-        virtual_clock.run(scene(WorkQueue()))
-
-    test.__name__ = scene.__name__
-    return test
-
-
-def now_s() -> float:
-    return asyncio.get_running_loop().time()
-
-
-async def work(queue: WorkQueue) -> tuple[Key, float]:
-    """The next key and when it came; its run is over at once."""
-    key = await queue.get()
-    queue.done(key)
-    return key, round(now_s(), 6)
-
-
-async def is_quiet(queue: WorkQueue, seconds: float = 1000.0) -> bool:
-    """Whether no key comes for so long."""
-    try:
-        async with asyncio.timeout(seconds):
-            await queue.get()
-    except TimeoutError:
-        return True
-    return False
 
 
 @in_its_own_time
@@ -54,7 +20,7 @@ async def test_keys_come_in_the_order_of_their_arrival_and_each_once(queue: Work
     for key in (B, A, B, C, A):
         queue.add(key)
     assert len(queue) == 3
-    assert [await work(queue) for _ in range(3)] == [(B, 0), (A, 0), (C, 0)]
+    assert [await work_at(queue) for _ in range(3)] == [(B, 0), (A, 0), (C, 0)]
     assert await is_quiet(queue)
 
 
@@ -74,7 +40,7 @@ async def test_a_key_added_while_busy_runs_once_more(queue: WorkQueue) -> None:
     for _ in range(3):
         queue.add(A)
     queue.done(A)
-    assert await work(queue) == (A, 0)
+    assert await work_at(queue) == (A, 0)
     assert await is_quiet(queue)
 
 
@@ -84,7 +50,7 @@ async def test_of_several_delays_the_earliest_wins_and_runs_once(queue: WorkQueu
         started_s = now_s()
         for delay_s in delays:
             queue.add(A, delay_s)
-        assert await work(queue) == (A, started_s + 10)
+        assert await work_at(queue) == (A, started_s + 10)
         assert await is_quiet(queue, 100)
 
 
@@ -93,7 +59,7 @@ async def test_a_delay_of_one_key_is_none_of_anothers(queue: WorkQueue) -> None:
     queue.add(A, 20)
     queue.add(B, 10)
     queue.add(C)
-    assert [await work(queue) for _ in range(3)] == [(C, 0), (B, 10), (A, 20)]
+    assert [await work_at(queue) for _ in range(3)] == [(C, 0), (B, 10), (A, 20)]
 
 
 @in_its_own_time
@@ -104,7 +70,7 @@ async def test_a_delay_that_ends_while_the_key_is_busy_is_not_lost(queue: WorkQu
     await asyncio.sleep(10)
     assert len(queue) == 0
     queue.done(A)
-    assert await work(queue) == (A, 10)
+    assert await work_at(queue) == (A, 10)
 
 
 @in_its_own_time
@@ -114,7 +80,7 @@ async def test_an_event_does_not_wait_for_the_back_off(queue: WorkQueue) -> None
     queue.retry(A)
     queue.done(A)
     queue.add(A)
-    assert await work(queue) == (A, 0)
+    assert await work_at(queue) == (A, 0)
 
 
 @in_its_own_time
@@ -123,7 +89,7 @@ async def test_a_failed_run_comes_back_after_its_back_off(queue: WorkQueue) -> N
     await queue.get()
     delay_s = queue.retry(A)
     queue.done(A)
-    assert await work(queue) == (A, pytest.approx(delay_s, abs=2e-6)), "work rounds"
+    assert await work_at(queue) == (A, pytest.approx(delay_s, abs=2e-6)), "work_at rounds"
 
 
 @in_its_own_time
@@ -216,7 +182,7 @@ def test_whatever_happens_no_key_is_busy_twice_and_no_add_is_lost(
         while workers.busy:
             await workers.end(A)
         while workers.owed:
-            workers.owed.discard((await work(queue))[0])
+            workers.owed.discard(await work(queue))
 
     virtual_clock.run(scene(WorkQueue()))
 
