@@ -69,9 +69,7 @@ class Session:
         model_dir, tokenizer = await start.model(desk.context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(desk.context.job, prompts)
-        accept = partial(start.same_run, first, spec=spec)
-        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume, accept)
-        self.state = first if checkpoint is None else checkpoint.state
+        self.state, checkpoint = await start.last_state(desk, first)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")
         await asyncio.to_thread(ray_driver.connect, desk.context)

@@ -141,6 +141,15 @@ def same_run(first: RunState, checkpoint: Checkpoint, spec: ProRLJobSpec) -> Run
     return theirs
 
 
+async def last_state(desk: "Desk", first: RunState) -> tuple[RunState, Checkpoint | None]:
+    """Where the run begins: the checkpoint's state, or `first` where there never was one. Raises
+    CheckpointError, StorageError."""
+    spec = desk.context.job.spec
+    accept = partial(same_run, first, spec=spec)
+    checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume, accept)
+    return (first if checkpoint is None else checkpoint.state), checkpoint
+
+
 def recorder(desk: "Desk", state: RunState, checkpoint: Checkpoint | None) -> Recorder:
     """The recorder, told where the run begins."""
     context = desk.context

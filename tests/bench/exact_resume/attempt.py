@@ -65,8 +65,7 @@ class Here(Session):
         model_dir, tokenizer = await start.model(context, cache)
         prompts = await asyncio.to_thread(Prompts, spec, tokenizer, cache)
         first = start.first_state(context.job, prompts)
-        checkpoint = await asyncio.to_thread(desk.store.load, spec.checkpoint.resume)
-        self.state = first if checkpoint is None else start.same_run(first, checkpoint, spec)
+        self.state, checkpoint = await start.last_state(desk, first)
         self._recorder = start.recorder(desk, self.state, checkpoint)
         self._pool = EnginePool(
             places=OnePlace(),

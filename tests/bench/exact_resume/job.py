@@ -8,7 +8,7 @@ from typing import Any
 from prorl_api.canonical import spec_hash
 from prorl_api.job import ProRLJobSpec
 from prorl_api.wire import JobDocument
-from prorl_trainer.context import LOOPBACK, Context
+from prorl_trainer.context import Context, local_context
 
 SPELL = "gym://reasoning-gym/spell_backward"
 SHORT = "min_word_len=3&max_word_len=3"
@@ -43,20 +43,9 @@ SPEC: dict[str, Any] = {
 
 
 def make_context(directory: Path, **checkpoint: Any) -> Context:
-    """A run of the job in this directory, as `prorl run` has it."""
+    """A run of the job in this directory, which `prorl run` would prepare so."""
     spec = ProRLJobSpec.model_validate(SPEC | {"checkpoint": SPEC["checkpoint"] | checkpoint})
-    token = secrets.token_hex()
-    return Context(
-        local=True,
-        job=JobDocument(name="j", namespace="n", uid="u", spec=spec, hash=spec_hash(spec)),
-        directory=directory,
-        attempt=None,
-        host=LOOPBACK,
-        port=0,
-        node_ip=LOOPBACK,
-        api_token=token,
-        ray_token=token,
-        verifier_token=token,
-        verifier_url=None,
-        termination_file=directory / "termination.json",
-    )
+    job = JobDocument(name="j", namespace="n", uid="u", spec=spec, hash=spec_hash(spec))
+    (directory / "job.json").write_text(job.model_dump_json(by_alias=True))
+    (directory / "token").write_text(secrets.token_hex())
+    return local_context(directory)

@@ -5,28 +5,28 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from checkpoint_builders import opened, write_shards
 from prorl_api.job import ProRLJobSpec
 from prorl_api.wire import JobDocument
+from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.opening import Checkpoint
 from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.context import Context
 from prorl_trainer.errors import CheckpointError, ConfigError
-from prorl_trainer.start import data_cache, same_run
+from prorl_trainer.lifetime import make_desk
+from prorl_trainer.start import claim, data_cache, last_state, same_run
 
 TRAIN = {"name": "sums", "domain": "math", "uri": "gym://reasoning-gym/chain_sum"}
 
 
-def make_context() -> Context:
-    spec = ProRLJobSpec.model_validate(
-        {
-            "model": {"uri": "tiny://llama"},
-            "data": {"train": [TRAIN]},
-        }
-    )
+def make_context(directory: Path = Path(), **spec: Any) -> Context:
+    least = {"model": {"uri": "tiny://llama"}, "data": {"train": [TRAIN]}}
+    validated = ProRLJobSpec.model_validate(least | spec)
     return Context(
-        local=False, attempt=1, directory=Path(), host="", port=0, node_ip="",
-        job=JobDocument(name="j", namespace="n", uid="u", spec=spec, hash="h"),
+        local=False, attempt=1, directory=directory, host="", port=0, node_ip="",
+        job=JobDocument(name="j", namespace="n", uid="u", spec=validated, hash="h"),
         api_token="", ray_token="", verifier_token="", verifier_url=None, termination_file=Path(),
     )  # fmt: skip
 
@@ -88,3 +88,26 @@ def test_a_checkpoint_of_other_rows_is_refused_by_the_sets_name(
 ) -> None:
     with pytest.raises(CheckpointError, match=words):
         same_run(make_state(sums="a", words="c"), checkpoint_of(saved), SPEC)
+
+
+async def test_a_run_without_checkpoints_begins_where_it_is_told(tmp_path: Path) -> None:
+    first = make_state(sums="a")
+    desk = make_desk(make_context(tmp_path), opened(tmp_path))
+    assert await last_state(desk, first) == (first, None)
+
+
+async def test_a_run_that_is_refused_leaves_the_checkpoints_as_they_are(tmp_path: Path) -> None:
+    """`resume` sets those aside that are later, but only for a run that may go on from it."""
+    former = opened(tmp_path)
+    for step in (1, 2):
+        await former.commit(make_state(step=step, sums="a"), write_shards, now=1.0)
+    directory = Directory(tmp_path)
+    context = make_context(tmp_path, checkpoint={"resume": 1})
+    desk = make_desk(context, CheckpointStore(directory, keep=2))
+    await claim(desk)
+    with pytest.raises(CheckpointError, match="other rows of data set sums"):
+        await last_state(desk, make_state(sums="b"))
+    assert directory.steps() == [1, 2]
+    state, checkpoint = await last_state(desk, make_state(sums="a"))
+    assert checkpoint is not None
+    assert (state, state.step, directory.steps()) == (checkpoint.state, 1, [1])
