@@ -15,8 +15,10 @@ def build_disruption_budgets(job: ProRLJob, *, has_one: bool) -> list[Manifest]:
     """Of coordinator and trainers, each of which costs all of them a restart; rollout and verifier
     pods cost no step. None where evictions are allowed and always were."""
     refused = job.spec.run_policy.evictions is Evictions.REFUSED
+    if not refused and not has_one:
+        return []
     stay = 1 + job.spec.trainer.replicas if refused and not job.spec.suspend else 0
-    return [_budget(job, stay)] * (refused or has_one)
+    return [_budget(job, stay)]
 
 
 def _budget(job: ProRLJob, min_available: int) -> Manifest:
