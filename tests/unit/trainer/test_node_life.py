@@ -1,6 +1,7 @@
 """A trainer's pod that is told to go asks the coordinator, unless there is nothing to ask."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 
 import pytest
 import virtual_clock
@@ -8,7 +9,7 @@ from prorl_api.spec_roles import Role
 from prorl_api.status import Progress
 from prorl_api.wire import Notice, NoticeResult, RoleCount, Stage, StatusDocument
 from prorl_trainer.pod.node_life import NodeLife
-from prorl_trainer.pod.processes import Processes
+from prorl_trainer.pod.processes import Child, Processes
 from prorl_trainer.pod.settings import PodSettings
 
 SETTINGS = PodSettings(
@@ -87,3 +88,60 @@ def test_a_coordinator_that_was_stopping_and_has_gone_is_not_asked_again_and_aga
     message, _ = virtual_clock.run(live())
     assert "cannot be reached" in message
     assert len(link.notices) == num_notices
+
+
+class HesitantLink(ScriptedLink):
+    """The first notice does not reach its coordinator."""
+
+    async def notice(self, notice: Notice) -> NoticeResult | None:  # type: ignore[override]
+        answer = await super().notice(notice)
+        return answer if answer.may_go else None
+
+
+class OneRay:
+    """The processes of a pod with a Ray node, and how they were ended."""
+
+    def __init__(self) -> None:
+        self.started = asyncio.Event()
+        self.ended: list[str] = []
+
+    def spawn(self, name: str, arguments: Sequence[str], extra: Mapping[str, str]) -> Child:
+        self.started.set()
+        return Child(name=name, pid=0, exited=asyncio.get_running_loop().create_future())
+
+    async def stop(self, child: Child, grace_s: float) -> None:
+        self.ended.append(f"{child.name} in order")
+
+    async def kill_all(self) -> None:
+        self.ended.append("all at once")
+
+
+class LifeWithHead(NodeLife):
+    """There is always a Ray head to join."""
+
+    async def _head_answers(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("link", "ended"),
+    [
+        pytest.param(ScriptedLink(Stage.TRAINING), "ray in order", id="lets go"),
+        pytest.param(HesitantLink(Stage.TRAINING), "ray in order", id="lets go when reached again"),
+        pytest.param(ScriptedLink(Stage.DONE), "all at once", id="is done"),
+        pytest.param(EndedLink(Stage.TRAINING), "all at once", id="has gone"),
+    ],
+)
+def test_ray_ends_in_order_where_a_coordinator_takes_note_of_it(
+    link: ScriptedLink, ended: str
+) -> None:
+    async def live() -> list[str]:
+        processes = OneRay()
+        life = LifeWithHead(SETTINGS, link, processes)
+        living = asyncio.create_task(life.run())
+        await processes.started.wait()
+        life.leaving.set()
+        await living
+        return processes.ended
+
+    assert virtual_clock.run(live())[0] == [ended]

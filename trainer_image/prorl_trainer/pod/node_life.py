@@ -74,7 +74,8 @@ class NodeLife:
         those of a coordinator that has gone do not."""
         if self._ray is not None and self._stage is not Stage.DONE and not self._unreached:
             await self._processes.stop(self._ray, STOP_RAY_S)
-        await self._processes.kill_all()
+        else:
+            await self._processes.kill_all()
 
     async def _keep_joined(self) -> None:
         while True:
@@ -140,9 +141,9 @@ class NodeLife:
         most = 1 if self._stage is Stage.SAVING else UNREACHED_NOTICES
         while (left := deadline - clock()) > 0 and self._unreached < most:
             result = await _before(deadline, self._link.notice(self._notice(left)))
+            self._unreached = 0 if result is not None else self._unreached + 1
             if result is not None and result.may_go:
                 return "The coordinator let the pod go" + _saved(result.saved_step)
-            self._unreached = self._unreached + 1 if result is None else 0
             await asyncio.sleep(min(POLL_S, max(0.0, deadline - clock())))
         if left > 0:
             return "The pod went without leave: the coordinator cannot be reached."
