@@ -11,12 +11,13 @@ RUN apt-get update \
 # First what others have made, in a layer that our own changes leave alone. Compiled, since nothing may
 # be cached in a read-only container.
 ENV UV_PROJECT_ENVIRONMENT=/opt/prorl UV_COMPILE_BYTECODE=1
-COPY pyproject.toml uv.lock README.md LICENSE /src/
+COPY pyproject.toml uv.lock /src/
 WORKDIR /src
 RUN python3 -m venv /tmp/uv && /tmp/uv/bin/pip install --no-cache-dir 'uv==0.13.*' \
  && /tmp/uv/bin/uv sync --system-certs --no-cache --frozen --no-dev --extra verifier --no-install-project \
  && /tmp/uv/bin/uv export --frozen --no-dev --quiet --format cyclonedx1.5 --extra verifier \
     > /opt/prorl/sbom.cdx.json
+COPY README.md LICENSE /src/
 COPY crds /src/crds
 COPY operator /src/operator
 COPY trainer_image /src/trainer_image

@@ -37,6 +37,12 @@ def test_versions_and_hashes_are_those_of_the_lock(path: Path) -> None:
     assert extras
 
 
+@each
+def test_what_others_have_made_is_a_layer_that_only_the_lock_changes(path: Path) -> None:
+    before = path.read_text().partition("uv sync")[0]
+    assert re.findall(r"^COPY (.*) /src/$", before, re.MULTILINE) == ["pyproject.toml uv.lock"]
+
+
 def _extras(command: str) -> list[str]:
     return re.findall(r"--extra (\S+)|(\$\{TRACKERS\})", command)
 
