@@ -85,13 +85,17 @@ def report(bench: str, row: Row) -> None:
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """The same for people, as Markdown."""
-    lines = [list(map(str, head)), ["---"] * len(head), *(list(map(str, r)) for r in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
-    print()
-    for line in lines:
-        cells = (c.ljust(w, "-" if c == "---" else " ") for c, w in zip(line, widths, strict=True))
-        print("| " + " | ".join(cells) + " |")
+    """The same for people, its columns aligned."""
+    lines = [list(map(str, line)) for line in (head, *rows)]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    aligned = [[c.ljust(w) for c, w in zip(line, widths, strict=True)] for line in lines]
+    print("\n" + markdown(aligned[0], aligned[1:]))
+
+
+def markdown(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table as the docs have it."""
+    lines = (head, ["---"] * len(head), *rows)
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)
 
 
 def describe(found: Row) -> None:

@@ -1,6 +1,6 @@
 """The tables of docs/reliability.md, of what `exact_resume` has printed.
 
-python tests/bench/exact_resume/tables.py docs/measured/exact_resume.jsonl
+PYTHONPATH=tests python -m bench.exact_resume.tables docs/measured/exact_resume.jsonl
 """
 
 import json
@@ -9,6 +9,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
+
+from bench.measuring import markdown
 
 Found = dict[str, Any]
 SAVING = "SAVING"
@@ -53,7 +55,7 @@ def kills(found: Sequence[Found]) -> str:
             all_of[stage] += number
             saving[stage] += number if beside == SAVING else 0
     head = ("what was going on", "kills", "of these while a checkpoint was being written")
-    return _table(head, [(word, all_of[s], saving[s]) for s, word in WORDS.items()])
+    return markdown(head, [(word, all_of[s], saving[s]) for s, word in WORDS.items()])
 
 
 def budgets(rows: Sequence[Found]) -> str:
@@ -62,7 +64,7 @@ def budgets(rows: Sequence[Found]) -> str:
         "budget", "rest of the step", "what happened", "finished steps lost",
         "groups of the step: kept, generated after it",
     )  # fmt: skip
-    return _table(head, [_budget(row) for row in rows])
+    return markdown(head, [_budget(row) for row in rows])
 
 
 def _budget(row: Found) -> tuple[object, ...]:
@@ -78,23 +80,18 @@ def _budget(row: Found) -> tuple[object, ...]:
 def stops(rows: Sequence[Found]) -> str:
     """Acknowledged steps."""
     head = ("stopped at", "acknowledged step, and its checkpoint")
-    return _table(head, [(row["stopped at"], row["checkpoint"] or "none yet") for row in rows])
+    return markdown(head, [(row["stopped at"], row["checkpoint"] or "none yet") for row in rows])
 
 
 def commands(runs: Sequence[Found]) -> str:
     """How long each took, on how busy a machine."""
     head = ("what", "seed", "seconds", "load", "problems")
-    return _table(head, [_command(run) for run in runs])
+    return markdown(head, [_command(run) for run in runs])
 
 
 def _command(run: Found) -> tuple[object, ...]:
     load = run["machine"]["load_1min"]
     return run["what"], run["seed"], round(run["seconds"]), round(load), len(run["problems"])
-
-
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = [list(head), ["---"] * len(head), *(list(map(str, row)) for row in rows)]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from bench.learning.records import Run, figures, read, spread
 from bench.learning.runs import Plan, directory
+from bench.measuring import markdown
 
 DECIMALS = {"max KL": 2, "entropy": 2, "kept": 2, "seconds": 0}
 """Of a figure in the table; 3 for the others."""
@@ -36,12 +37,12 @@ def table(runs: Mapping[str, Sequence[Run]]) -> str:
         for row, base in zip(rows, found[first], strict=True):
             row[f"area - {first}"] = 0.0 if name == first else row["area"] - base["area"]
     names = list(found[first][0])
-    lines = [f"| configuration | {' | '.join(names)} |", "|---" * (len(names) + 1) + "|"]
+    lines = []
     for name, rows in found.items():
         row = spread(rows)
         cells = [_cell(*row[figure], DECIMALS.get(figure, 3)) for figure in names]
-        lines.append(f"| {name} | {' | '.join(cells)} |")
-    return "\n".join(lines)
+        lines.append([name, *cells])
+    return markdown(["configuration", *names], lines)
 
 
 def _cell(mean: float, least: float, most: float, decimals: int) -> str:
