@@ -26,6 +26,8 @@ from prorl_api.wire import Outcome, TerminationMessage
 ROOT = Path(__file__).parents[2]
 HEAD, NODE = 2, 3
 SCRIPTED_EXIT_CODE = 7
+RAY_ENDS_IN_ORDER = "received SIGTERM. Draining"
+"""What `ray start` writes when it is told to end, and nothing when it is killed."""
 PATHS = os.pathsep.join(str(ROOT / name) for name in ("crds", "trainer_image"))
 
 LIST_NODES = f"""
@@ -167,6 +169,7 @@ def test_a_trainer_joins_rejoins_a_new_head_and_goes_when_it_is_let_go(bench: Be
     word = bench.final_word(Role.TRAINER)
     assert (word.outcome, word.reason) == (Outcome.STOPPED, "Stopped")
     assert "step 42" in word.message
+    assert RAY_ENDS_IN_ORDER in node.log.read_text()
 
     head.terminate()
     assert head.wait(20) == SCRIPTED_EXIT_CODE
@@ -208,6 +211,17 @@ def test_a_dead_head_ends_the_coordinators_pod_with_a_message(bench: Bench) -> N
     os.kill(head.processes("gcs/gcs_server")[0], signal.SIGKILL)
     assert head.wait(40) == ExitCode.INTERNAL, head.log.read_text()
     assert "Ray head ended" in bench.final_word(Role.COORDINATOR).message
+
+
+def test_a_trainer_whose_coordinator_has_died_goes_without_telling_ray(bench: Bench) -> None:
+    head = bench.head("only")
+    node = bench.node(Role.TRAINER)
+    eventually("the trainer joins", ready, 40, head, node)
+    head.kill()
+    node.terminate()
+    assert node.wait(30) == ExitCode.SUCCEEDED
+    assert "cannot be reached" in bench.final_word(Role.TRAINER).message
+    assert RAY_ENDS_IN_ORDER not in node.log.read_text(), "it would wait for its actors' owner"
 
 
 def test_a_pod_without_a_coordinator_goes_by_itself(bench: Bench) -> None:
