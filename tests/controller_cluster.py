@@ -111,6 +111,10 @@ class Namespace:
         job |= {"metadata": {"name": name}, "spec": base | spec}
         return self.api.request("POST", JOBS.format(self.name), job)
 
+    def patch(self, **spec: Any) -> None:
+        """These fields of the job's spec, merged into what it has."""
+        self.api.merge(f"{JOBS.format(self.name)}/q", {"spec": spec})
+
     def job(self, name: str = "q") -> Manifest:
         """Must exist."""
         return self.api.request("GET", f"{JOBS.format(self.name)}/{name}")

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from controller_cluster import COORDINATOR_IP, JOBS, Namespace, until
+from controller_cluster import COORDINATOR_IP, Namespace, until
 from operator_process import running_operator
 from played_job import FIRST, Coordinator, played, start_all
 
@@ -51,19 +51,24 @@ def test_follows_the_coordinator_from_start_to_success(kubeconfig: Path, space: 
     assert len(coordinator.tokens) == 1
 
 
+def at_step_3(space: Namespace) -> Coordinator:
+    """Of a new job."""
+    coordinator = Coordinator(space.create_job()["metadata"]["uid"])
+    coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
+    return coordinator
+
+
 def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
     kubeconfig: Path, space: Namespace
 ) -> None:
-    path = f"{JOBS.format(space.name)}/q"
-    coordinator = Coordinator(space.create_job()["metadata"]["uid"])
-    coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
+    coordinator = at_step_3(space)
     with (
         played(coordinator) as port,
         running_operator(kubeconfig, "--no-leader-election", f"--coordinator-port={port}"),
     ):
         start_all(space, ip=COORDINATOR_IP)
         until("Running", lambda: space.status().get("phase") == "Running")
-        space.api.merge(path, {"spec": {"suspend": True}})
+        space.patch(suspend=True)
         until("the coordinator is asked to stop", lambda: coordinator.asked_for())
         assert space.status()["phase"] == "Suspending"
         since = space.status()["suspendingSince"]
@@ -76,7 +81,7 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
         status = space.status()
         assert (status["progress"]["step"], status["checkpoint"]["lastStep"]) == (4, 4)
         elsewhere = {"pod": {"nodeSelector": {"pool": "b"}}}
-        space.api.merge(path, {"spec": {"suspend": False, "trainer": elsewhere}})
+        space.patch(suspend=False, trainer=elsewhere)
         again = {name[:-1] + "2" for name in FIRST}
         until("the next incarnations", lambda: space.names("pods") == again)
         trainer = space.api.get(f"{space.core}/pods/q-trainer-0-2")
@@ -90,17 +95,14 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
 def test_request_tokens_are_sent_until_done_and_never_again(
     kubeconfig: Path, space: Namespace
 ) -> None:
-    path = f"{JOBS.format(space.name)}/q"
-    coordinator = Coordinator(space.create_job()["metadata"]["uid"])
-    coordinator.document |= {"stage": "Training", "progress": {"step": 3, "totalSteps": 50}}
+    coordinator = at_step_3(space)
     with played(coordinator) as port:
         flags = ("--no-leader-election", f"--coordinator-port={port}")
         with running_operator(kubeconfig, *flags):
             start_all(space, ip=COORDINATOR_IP)
             until("Running", lambda: space.status().get("phase") == "Running")
             assert space.status()["appliedGeneration"] == 1
-            asked = {"checkpoint": {"requestToken": "a"}, "referenceReset": {"requestToken": "b"}}
-            space.api.merge(path, {"spec": asked})
+            space.patch(checkpoint={"requestToken": "a"}, referenceReset={"requestToken": "b"})
             both = {"Checkpoint Checkpoint-a", f"ResetReference {RESET_ID}"}
             until("both are asked for", lambda: coordinator.asked_for() >= both)
             assert coordinator.asked_for() == both
@@ -115,7 +117,7 @@ def test_request_tokens_are_sent_until_done_and_never_again(
             until("what is done is asked for no more", coordinator.hears_no_more)
         coordinator.document["commands"] = []
         with running_operator(kubeconfig, *flags):
-            space.api.merge(path, {"spec": {"checkpoint": {"requestToken": "c"}}})
+            space.patch(checkpoint={"requestToken": "c"})
             until("the new one is asked for", lambda: coordinator.asked_for())
             coordinator.document["commands"] = [{"id": "Checkpoint-c", "state": "Done", "step": 4}]
             until("the echo", lambda: space.status()["checkpoint"]["observedToken"] == "c")
