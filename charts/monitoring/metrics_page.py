@@ -20,8 +20,8 @@ scrape needs `honorLabels: true`; they end with the job. Only the replica that l
 Port `http` of a job's coordinator pod. The chart's PodMonitor adds `namespace`, `prorl_job` and
 `role`, which join them to the operator's series. They end with the pod; after a restart counters
 begin at 0 and gauges come back with the first step. Raw measures are those of the last step. What
-engines say (`prorl_engine_*`) is their last answer; they are asked every 5 s. The bounds of
-`prorl_health_level` are in [health.md](health.md).""",
+engines (`prorl_engine_*`) and Ray (`prorl_ray_*`) say is their last answer; they are asked every
+5 s. The bounds of `prorl_health_level` are in [health.md](health.md).""",
     Component.VERIFIER: """\
 Port `http` of a job's verifier pods, with the same labels added. All pods of a job judge the same,
 so queries sum over them.""",

@@ -10,8 +10,10 @@ import ray
 from drawing import complete
 from prorl_api import runtime
 from prorl_api.spec_roles import EngineKind
+from prorl_trainer import ray_use
 from prorl_trainer.errors import EngineLostError
 from prorl_trainer.learn.group import GroupSettings, RayLearnerGroup, create_learner_group
+from prorl_trainer.observe.ray_metrics import ClusterUse
 from prorl_trainer.rollout.actor import RayEngine, start_engine
 from prorl_trainer.rollout.settings import EngineSettings
 from prorl_trainer.types import Completion, GenerationRequest
@@ -126,3 +128,24 @@ async def test_what_is_cancelled_or_closed_ends_in_the_engine_too(engine: RayEng
         await call
     with pytest.raises(EngineLostError, match="engine-0"):
         await complete(engine.generate, make_requests(1))
+
+
+KEPT_BYTES = 10 << 20
+
+
+def has_told(use: ClusterUse) -> bool:
+    """Ray's nodes tell of changes within seconds, of each by itself."""
+    places = use.used["rollout"], use.used["trainer"]
+    return places == (1, 2) and use.store_used_bytes >= KEPT_BYTES
+
+
+async def test_ray_tells_who_has_places_and_what_is_in_its_stores(
+    group: RayLearnerGroup, engine: RayEngine
+) -> None:
+    kept = ray.put(bytes(KEPT_BYTES))
+    while not has_told(use := await asyncio.to_thread(ray_use.ask)):
+        await asyncio.sleep(0.1)
+    assert (use.alive, use.dead) == (1, 0)
+    assert (use.free["rollout"], use.free["trainer"], use.free["gpu"]) == (0, 0, 0)
+    assert use.store_used_bytes + use.store_free_bytes == 100_000_000
+    del kept

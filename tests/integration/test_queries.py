@@ -19,6 +19,7 @@ from prorl_trainer.algo.signals import BOUNDS
 from prorl_trainer.observe.engine_metrics import ENGINE_COUNTERS, ENGINE_GAUGES
 from prorl_trainer.observe.metrics import COUNTERS, GAUGES
 from prorl_trainer.observe.metrics import Metrics as CoordinatorMetrics
+from prorl_trainer.observe.ray_metrics import ClusterUse
 from prorl_trainer.rollout.stats import EngineStats
 from prorl_verifier.metrics import Metrics as VerifierMetrics
 from prorl_verifier.sandbox.levels import Isolation
@@ -58,6 +59,12 @@ class Watched:
         self.coordinator.count_reset("Interval")
         numbers = dict.fromkeys((*ENGINE_GAUGES, *ENGINE_COUNTERS), self.steps)
         self.coordinator.engines.told("engine-a", EngineStats(**numbers))
+        places = {"trainer": 1.0, "rollout": 1.0, "gpu": 0.0}
+        self.coordinator.ray.told(
+            ClusterUse(
+                alive=3, dead=1, used=places, free=places, store_used_bytes=0, store_free_bytes=1e8
+            )
+        )
 
     def _judge(self) -> None:
         for outcome in (PASS, INFRA_ERROR):

@@ -23,6 +23,7 @@ from prorl_trainer.export.at_end import export_at_end
 from prorl_trainer.learn.group import RayLearnerGroup
 from prorl_trainer.loop import Parts, train
 from prorl_trainer.losses import Losses
+from prorl_trainer.ray_use import RayUse
 from prorl_trainer.recorder import Recorder
 from prorl_trainer.rollout.actor import RayEngine
 from prorl_trainer.rollout.pool import EnginePool
@@ -73,6 +74,7 @@ class Session:
         self._recorder = start.recorder(desk, self.state, checkpoint)
         status.message("Starting Ray")
         await asyncio.to_thread(ray_driver.connect, desk.context)
+        self._closing.append(RayUse(desk.metrics.ray.told))
         desk.control.listen()
         self._pool = start.pool(desk, model_dir, self._send)
         verifier = await self._verifier

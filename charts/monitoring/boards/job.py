@@ -1,6 +1,6 @@
 """Job: where its time goes, what runs, what is safe."""
 
-from monitoring.boards.job_parts import ENGINES, VERIFIER
+from monitoring.boards.job_parts import ENGINES, RAY, VERIFIER
 from monitoring.boards.model import (
     JOB,
     MARKS,
@@ -176,7 +176,7 @@ JOB_BOARD = Board(
     uid="prorl-job",
     title="ProRL / Job",
     about="Where the time of a job goes, what runs, and what a crash would cost.",
-    sections=(NOW, SPEED, PODS, SAFETY, VERIFIER, ENGINES),
+    sections=(NOW, SPEED, PODS, SAFETY, VERIFIER, ENGINES, RAY),
     variables=ONE_JOB,
     marks=(
         *MARKS,

@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, disable_created
 
 from prorl_trainer.algo.signals import BOUNDS
 from prorl_trainer.observe.engine_metrics import EngineMetrics
+from prorl_trainer.observe.ray_metrics import RayMetrics
 
 disable_created_metrics()  # one more series per counter, which nobody reads
 
@@ -130,6 +131,7 @@ class Metrics:
         )
         self._step_signals: frozenset[str] = frozenset()
         self.engines = EngineMetrics(self.registry)
+        self.ray = RayMetrics(self.registry)
 
     def step(self, values: Mapping[str, float]) -> None:
         """Those of a finished step. A signal that this one cannot tell is not exported any more:
