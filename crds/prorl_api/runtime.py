@@ -15,6 +15,8 @@ class Env(StrEnum):
     """Index of the pod within its role, from 0."""
     ATTEMPT = "PRORL_ATTEMPT"
     """Coordinator only: the incarnation number that fences checkpoint writers."""
+    DURABLE_STEP = "PRORL_DURABLE_STEP"
+    """Coordinator only: step of the last checkpoint that status knows; unset before the first."""
     POD_NAME = "PRORL_POD_NAME"
     POD_IP = "PRORL_POD_IP"
     COORDINATOR_HOST = "PRORL_COORDINATOR_HOST"

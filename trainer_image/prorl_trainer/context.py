@@ -24,6 +24,8 @@ class Context:
     """The job's own directory, with checkpoints/, model/, data/, metrics.jsonl and tensorboard/."""
     attempt: int | None
     """Incarnation number given by the operator; None: count on from the checkpoints."""
+    durable_step: int | None = None
+    """Step of the last checkpoint that the operator knows of; None: it knows of none."""
     host: str
     """Address that the HTTP API binds to."""
     port: int
@@ -84,6 +86,7 @@ def cluster_context() -> Context:
         job=job,
         directory=Path(runtime.STORAGE_DIR) / job.name,
         attempt=int(_env(Env.ATTEMPT)),
+        durable_step=_durable_step(),
         host="0.0.0.0",
         port=runtime.COORDINATOR_PORT,
         node_ip=_env(Env.POD_IP),
@@ -119,6 +122,11 @@ def _env(name: Env) -> str:
     if not value:
         raise ConfigError(f"The environment variable {name} is not set in the coordinator's pod.")
     return value
+
+
+def _durable_step() -> int | None:
+    value = os.environ.get(Env.DURABLE_STEP)
+    return None if value is None else int(value)
 
 
 def _token(path: Path) -> str:

@@ -31,7 +31,11 @@ log = logging.getLogger(__name__)
 
 async def live(context: Context) -> TerminationMessage:
     """A whole life; never raises for what a user can cause."""
-    store = CheckpointStore(open_medium(context), keep=context.job.spec.checkpoint.keep)
+    store = CheckpointStore(
+        open_medium(context),
+        keep=context.job.spec.checkpoint.keep,
+        durable_step=context.durable_step,
+    )
     desk = make_desk(context, store)
     for command in requests_of(context.job.spec):
         desk.control.command(command)

@@ -30,7 +30,7 @@ def build_env(job: ProRLJob, slot: Slot, incarnation: int, pod_name: str) -> lis
     """Sorted by name, so that the manifest is stable."""
     values = _contract(job, slot, pod_name) | _home()
     if slot.role is Role.COORDINATOR:
-        values[Env.ATTEMPT] = str(incarnation)
+        values |= {Env.ATTEMPT: str(incarnation)} | _durable(job)
     if slot.role is not Role.VERIFIER:
         values |= _libraries(job, slot.role)
     env: list[Manifest] = [{"name": str(k), "value": v} for k, v in values.items()]
@@ -42,6 +42,12 @@ def build_env(job: ProRLJob, slot: Slot, incarnation: int, pod_name: str) -> lis
     if slot.role is Role.TRAINER and job.spec.checkpoint.storage.uri is not None:
         env += _credentials(job.spec.data.credentials_secret, BUCKET_KEYS)
     return sorted(env, key=lambda entry: str(entry["name"]))
+
+
+def _durable(job: ProRLJob) -> dict[str, str]:
+    """A storage that has lost all must not look like one that never had anything."""
+    checkpoint = job.status.checkpoint if job.status else None
+    return {} if checkpoint is None else {Env.DURABLE_STEP: str(checkpoint.last_step)}
 
 
 def _credentials(secret: str | None, keys: Sequence[str]) -> list[Manifest]:

@@ -9,7 +9,9 @@ from controller_builders import (
     TRAINER,
     UID,
     VERIFIER,
+    make_checkpoint,
     make_job,
+    make_status,
 )
 from prorl_api.job import ProRLJob
 from prorl_api.runtime import BUCKET_KEYS, CREDENTIAL_KEYS, TRACKING_KEYS, Env
@@ -33,8 +35,9 @@ def env_of(slot: Slot, job: ProRLJob = GPU, incarnation: int = 3) -> dict[str, s
 
 @pytest.mark.parametrize("slot", EVERY_SLOT, ids=lambda slot: slot.role)
 def test_every_variable_of_the_contract_is_set(slot: Slot) -> None:
-    wanted = {str(name) for name in Env} - ({Env.ATTEMPT} if slot is not COORDINATOR else set())
-    assert wanted <= set(env_of(slot))
+    of_coordinator = {Env.ATTEMPT, Env.DURABLE_STEP}
+    wanted = set(Env) - ({Env.DURABLE_STEP} if slot == COORDINATOR else of_coordinator)
+    assert {str(name) for name in wanted} <= set(env_of(slot))
 
 
 def test_a_pod_is_told_who_it_is_and_whom_to_ask() -> None:
@@ -51,6 +54,13 @@ def test_a_pod_is_told_who_it_is_and_whom_to_ask() -> None:
 def test_the_attempt_is_the_coordinators_incarnation_and_nobody_elses() -> None:
     assert env_of(COORDINATOR, incarnation=7)[Env.ATTEMPT] == "7"
     assert not [slot for slot in EVERY_SLOT[1:] if Env.ATTEMPT in env_of(slot)]
+
+
+def test_the_coordinator_is_told_of_the_last_checkpoint_and_nobody_else() -> None:
+    job = CPU.model_copy(update={"status": make_status(checkpoint=make_checkpoint(40))})
+    assert env_of(COORDINATOR, job)[Env.DURABLE_STEP] == "40"
+    assert not [slot for slot in EVERY_SLOT[1:] if Env.DURABLE_STEP in env_of(slot, job)]
+    assert Env.DURABLE_STEP not in env_of(COORDINATOR, CPU)
 
 
 @pytest.mark.parametrize(

@@ -95,6 +95,23 @@ def test_a_run_whose_checkpoints_have_gone_does_not_begin_afresh(tmp_path: Path,
         store.load(Resume.LATEST)
 
 
+def test_an_empty_storage_is_no_first_start_where_a_checkpoint_is_known(tmp_path: Path) -> None:
+    """Another claim of the same name, or a disk that was made anew between two attempts."""
+    store = CheckpointStore(Directory(tmp_path), keep=2, durable_step=40)
+    store.open_for_attempt(3, "mine")
+    with pytest.raises(StorageError, match=r"step 40 was durable in .* delete the job"):
+        store.load(Resume.LATEST)
+
+
+def test_an_earlier_checkpoint_than_the_known_one_is_gone_on_from(tmp_path: Path) -> None:
+    """The later one may have been set aside since."""
+    commit(opened(tmp_path, 1), 1)
+    store = CheckpointStore(Directory(tmp_path), keep=2, durable_step=40)
+    found = store.load(Resume.LATEST)
+    assert found is not None
+    assert found.state.step == 1
+
+
 @pytest.mark.parametrize("name", ["one", "other"])
 def test_jobs_of_one_bucket_have_places_of_their_own(tmp_path: Path, name: str) -> None:
     storage = SPEC.checkpoint.storage.model_copy(update={"uri": "s3://bucket/prefix"})

@@ -34,9 +34,11 @@ Accept = Callable[[Checkpoint], object]
 class CheckpointStore:
     """Checkpoints of one job in one place. One attempt writes at a time."""
 
-    def __init__(self, medium: Medium, *, keep: int) -> None:
+    def __init__(self, medium: Medium, *, keep: int, durable_step: int | None = None) -> None:
+        """durable_step: of the last checkpoint that others know to be there."""
         self._medium = medium
         self.keep = keep
+        self._durable_step = durable_step
         self._attempt = 0
         self._own: set[int] = set()
         """Attempts of this job, by their numbers in the store."""
@@ -113,10 +115,12 @@ class CheckpointStore:
                 f"None of the checkpoints in {self._medium.place} can be loaded; they were kept as "
                 "*.bad-*. Remove them to start from step 0."
             )
-        if self.last_step is not None:
+        known = self._durable_step if self.last_step is None else self.last_step
+        if known is not None:
             raise StorageError(
-                f"The checkpoint of step {self.last_step} was durable in {self._medium.place}, and "
-                "is not there any more, nor is another one."
+                f"The checkpoint of step {known} was durable in {self._medium.place}, and is not "
+                "there any more, nor is another one. Bring the storage back, or delete the job and "
+                "create it anew to start from step 0."
             )
         return None
 
