@@ -14,6 +14,7 @@ BOUNDED_LABELS = {
     "status",  # enums and HTTP
     "domain", "signal", "k", "verifier",  # closed sets, and lists with a limit in the schema
     "engine",  # the lowest free number, below spec.rollout.replicas
+    "resource", "state",  # of Ray: places and GPUs, used or free; nodes alive or dead
     "prorl_verifier_isolation", "version", "dataset_hash",
 }  # fmt: skip
 OTHER_UNITS = re.compile(
