@@ -19,7 +19,7 @@ VERIFIER_WORKERS = 2
 def build_pod(
     job: ProRLJob, slot: Slot, incarnation: int, *, default_image: str, ledger: Ledger
 ) -> Manifest:
-    """One pod; `ledger` is the tally that it carries."""
+    """One pod of the job, whose status says what is durable; `ledger` is the tally that it has."""
     name = names.pod_name(job.metadata.name, slot, incarnation)
     metadata = names.owned_metadata(job, name)
     metadata["labels"] |= {

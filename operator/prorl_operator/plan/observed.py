@@ -90,6 +90,7 @@ class Observed:
     """One job, its children, and what its coordinator last said."""
 
     job: ProRLJob
+    """Without its status."""
     stored: ProRLJobStatus | None = None
     pods: tuple[PodView, ...] = ()
     """Those that the job owns, by UID."""
@@ -116,6 +117,11 @@ class Observed:
         """Image of the role's pods in a job that names none."""
         smaller = self.default_verifier_image if role is Role.VERIFIER else ""
         return smaller or self.default_image
+
+    @property
+    def job_with_status(self) -> ProRLJob:
+        """As the API server has it."""
+        return self.job.model_copy(update={"status": self.stored})
 
     def newest(self, slot: Slot) -> PodView | None:
         """The pod with the highest incarnation; older ones of the slot are leftovers."""

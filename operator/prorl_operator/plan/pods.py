@@ -112,7 +112,7 @@ def _create(plan: PodPlan, slot: Slot, observed: Observed, decision: Replace) ->
     adds = ledger.without(plan.ledger)
     incarnation = next_incarnation(slot, observed)
     manifest = build_pod(
-        observed.job,
+        observed.job_with_status,
         slot,
         incarnation,
         default_image=observed.default_image_of(slot.role),

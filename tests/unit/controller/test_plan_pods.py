@@ -14,6 +14,7 @@ from controller_builders import (
     TRAINER,
     VERIFIER,
     ago,
+    make_checkpoint,
     make_ended,
     make_job,
     make_observed,
@@ -21,6 +22,7 @@ from controller_builders import (
     make_status,
 )
 from plan_readers import tallies_of
+from prorl_api.runtime import Env
 from prorl_api.spec_roles import Role
 from prorl_api.wire import TerminationMessage
 from prorl_operator.build.ledger import Ledger
@@ -58,6 +60,16 @@ def test_a_new_job_gets_one_pod_in_every_slot_and_counts_nothing() -> None:
         Ledger(),
     )  # fmt: skip
     assert (plan.events, deleted(plan), plan.requeue_after_s) == ((), [], None)
+
+
+def test_a_new_coordinator_is_told_of_the_last_checkpoint_in_status() -> None:
+    """Of the job itself no status is read."""
+    gone = make_ended(COORDINATOR, 19)
+    status = make_status(checkpoint=make_checkpoint(40))
+    made = planned(make_observed(gone, stored=status)).actions[0]
+    assert isinstance(made, CreatePod)
+    env = {one["name"]: one.get("value") for one in made.manifest["spec"]["containers"][0]["env"]}
+    assert env.get(Env.DURABLE_STEP) == "40"
 
 
 def test_a_complete_job_is_left_alone() -> None:
