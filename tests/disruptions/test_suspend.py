@@ -5,7 +5,7 @@ import shutil
 import time
 
 from cluster.product import Manifest
-from disturbed import REPLACED_S, LastingJob, finished, start
+from disturbed import REPLACED_S, LastingJob, finished, start, told
 
 FREE_WITHIN_S = 10.0
 """Of the checkpoint's commit: by then no pod is left."""
@@ -41,7 +41,7 @@ def test_storage_that_was_emptied_meanwhile_is_no_first_start(
     away = directory.rename(directory.with_name("away"))
     job.patch(suspend=False)
     words = f"The checkpoint of step {saved} was durable"
-    job.until(words, lambda: words in job.condition("Progressing").get("message", ""), REPLACED_S)
+    job.until(words, lambda: told(job, "Restarted", words), REPLACED_S)
     assert job.step() == saved
     suspended(job)
     shutil.rmtree(directory)
