@@ -3,6 +3,8 @@
 from types import ModuleType
 from typing import Any
 
+from prorl_verifier.runs import Task, tasks
+from prorl_verifier.wire import encode
 from prorl_verifier.worker import opened
 
 
@@ -16,4 +18,11 @@ def score(
 
 def judge(item: dict[str, Any]) -> dict[str, Any]:
     """What a worker answers."""
-    return opened(item)(item["completion"])
+    task = make_task(item)
+    return opened(task)(task)
+
+
+def make_task(item: dict[str, Any]) -> Task:
+    """The item as a worker reads it."""
+    (task,) = tasks(encode([{"meta": {}, **item}]))
+    return task

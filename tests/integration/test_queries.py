@@ -69,7 +69,7 @@ class Watched:
     def _judge(self) -> None:
         for outcome in (PASS, INFRA_ERROR):
             verdict = Verdict(id="a", outcome=outcome, score=None, reason="", seconds=0.01)
-            self.verifier.verdicts([("math", verdict)])
+            self.verifier.verdicts("math", [verdict])
             self.verifier.canary("math", verdict, wrong=True)
         self.verifier.restarts.inc()
         self.verifier.refused.labels("429").inc()

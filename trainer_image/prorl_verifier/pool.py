@@ -5,17 +5,11 @@ import logging
 import time
 from dataclasses import dataclass
 
-from prorl_verifier.groups import Answer, read_answer
-from prorl_verifier.jobs import Batch, Flight, Job, Waiting
+from prorl_verifier.jobs import Batch, Flight, Run, Waiting
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.process import Forker, Worker
-from prorl_verifier.wire import (
-    FAIL,
-    INFRA_ERROR,
-    PASS,
-    Item,
-    Verdict,
-)
+from prorl_verifier.runs import Answer, read_answers
+from prorl_verifier.wire import FAIL, INFRA_ERROR, Item, Verdict
 
 log = logging.getLogger(__name__)
 
@@ -86,8 +80,8 @@ class WorkerPool:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._forker.close()
-        while (job := self._waiting.take()) is not None:
-            job.finish(INFRA_ERROR, None, "the service is stopping", 0.0)
+        while (run := self._waiting.take(len(self._waiting))) is not None:
+            _stop(run)
 
     def check_room(self, num_items: int) -> None:
         """Raises QueueFullError if so many more may not wait."""
@@ -97,21 +91,21 @@ class WorkerPool:
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
         self.check_room(len(items))
-        batch = Batch(len(items))
-        self._waiting.add(
-            Job(item=item, batch=batch, place=place) for place, item in enumerate(items)
-        )
+        batch = Batch(items)
+        if items:
+            self._waiting.add(Run(batch=batch, items=items))
         return await batch.answered
 
     async def _serve(self) -> None:
         """One worker's place: a new process whenever the old one is used up."""
-        suspect: Job | None = None
+        suspect: Run | None = None
         while True:
             flight = Flight(ahead_s=self._crew.ahead_s, suspect=suspect)
             try:
                 fault = await self._work(await self._start(), flight)
             except asyncio.CancelledError:
-                _stop(flight)
+                for run in filter(None, (flight.suspect, *flight.runs)):
+                    _stop(run)
                 raise
             suspect = self._blame(flight, fault)
             self._metrics.restarts.inc()
@@ -141,23 +135,23 @@ class WorkerPool:
 
         Raises what is in FAULTS for the item that it was judging."""
         while True:
-            if not flight.jobs:
+            if not flight.runs:
                 if flight.suspect is None:
                     await self._waiting.arrival()
                 if not worker.is_silent():
                     return
             worker.send(flight.load(self._waiting, self._crew.workers))
-            if not flight.jobs:
+            if not flight.runs:
                 continue  # somebody else was faster
             lines = await self._listen(worker, flight)
             if not (_settle(flight, lines) if lines else self._bear(flight)):
                 return
 
-    async def _listen(self, worker: Worker, flight: Flight) -> list[bytes]:
+    async def _listen(self, worker: Worker, flight: Flight) -> bytes:
         """The next answers, none if the first item takes long. Raises TimeoutError and what
         Worker.answers does."""
         limit = flight.begin + self._crew.timeout_s
-        if len(flight.jobs) > 1:
+        if len(flight) > 1:
             await asyncio.sleep(GATHER_S)
         lines = await worker.answers(min(limit, time.monotonic() + STALL_S))
         if not lines and time.monotonic() >= limit:
@@ -166,56 +160,65 @@ class WorkerPool:
 
     def _bear(self, flight: Flight) -> bool:
         """Offers what waits behind a slow item to the others; False if nobody waits for that."""
-        if flight.jobs[0].is_done:
+        first = flight.runs[0]
+        if not first.batch.lacks(first.items[0]):
             return False
         if not flight.is_stalled:
-            flight.is_stalled = True
-            self._waiting.put_back(list(flight.jobs)[1:])
+            self._waiting.put_back(flight.offer())
         return True
 
-    def _blame(self, flight: Flight, fault: BaseException | None) -> Job | None:
+    def _blame(self, flight: Flight, fault: BaseException | None) -> Run | None:
         """The item that was judged when its worker failed; the others wait again, uncounted. The
         worker must be dead: a verdict comes after the end of all that it is about.
 
         Returns what the next worker must judge first."""
         suspect = flight.suspect
-        if fault is not None and flight.jobs:
-            suspect, seconds = flight.jobs.popleft(), time.monotonic() - flight.begin
+        if fault is not None and flight.runs:
+            suspect, seconds = flight.take_off(1), time.monotonic() - flight.begin
             if isinstance(fault, TimeoutError):
                 score = 0.0 if self._crew.late_outcome == FAIL else None
                 reason = f"timed out after {self._crew.timeout_s:g} s"
                 suspect.finish(self._crew.late_outcome, score, reason, seconds)
             else:
                 _count_crash(suspect, fault, seconds)
-        self._waiting.put_back(flight.jobs)
+        self._waiting.put_back(flight.own())
         return suspect
 
 
-def _settle(flight: Flight, lines: list[bytes]) -> bool:
+def _settle(flight: Flight, lines: bytes) -> bool:
     """Gives what is answered its verdicts; False when the worker is used up."""
     flight.start_clock()
-    return all(flight.jobs and _land(flight, read_answer(line)) for line in lines)
+    return all(_land(flight, answers) for answers in read_answers(lines))
 
 
-def _land(flight: Flight, answer: Answer) -> bool:
-    """Gives the first item its verdict; False when the worker is used up. Raises ExhaustedError."""
-    if answer.exhausted and not (flight.is_fresh and flight.jobs[0].crashes):
+def _land(flight: Flight, answers: list[Answer]) -> bool:
+    """The same. Raises ExhaustedError."""
+    awaited = len(flight)
+    exhausted = [answer.exhausted for answer in answers]
+    sound = answers[: exhausted.index(True)] if True in exhausted else answers
+    flight.land(sound)
+    if len(sound) < len(answers) and flight.runs:
+        _land_exhausted(flight, answers[len(sound)])
+        return False
+    return len(answers) <= awaited
+
+
+def _land_exhausted(flight: Flight, answer: Answer) -> None:
+    """Memory that is short is the fault of an item that a fresh worker has judged before all others
+    because another had failed over it. Raises ExhaustedError for any other."""
+    first = flight.runs[0]
+    if not (flight.is_fresh and first.batch.crashes[first.items[0].id]):
         raise ExhaustedError(answer.reason)
-    job = flight.land(answer.seconds)
-    if answer.score is None:
-        job.finish(INFRA_ERROR, None, answer.error, answer.seconds)
-    else:
-        outcome = PASS if answer.score >= 1.0 else FAIL
-        job.finish(outcome, answer.score, answer.reason, answer.seconds)
-    return not answer.exhausted
+    flight.land([answer])
 
 
-def _count_crash(job: Job, fault: BaseException, seconds: float) -> None:
-    job.crashes += 1
-    if job.crashes >= MAX_CRASHES:
-        job.finish(INFRA_ERROR, None, f"{job.crashes} workers died: {fault!r}", seconds)
+def _count_crash(run: Run, fault: BaseException, seconds: float) -> None:
+    """Of a run of one item."""
+    (item,) = run.items
+    run.batch.crashes[item.id] += 1
+    if (crashes := run.batch.crashes[item.id]) >= MAX_CRASHES:
+        run.finish(INFRA_ERROR, None, f"{crashes} workers died: {fault!r}", seconds)
 
 
-def _stop(flight: Flight) -> None:
-    for job in filter(None, (flight.suspect, *flight.jobs)):
-        job.finish(INFRA_ERROR, None, "the service is stopping", 0.0)
+def _stop(run: Run) -> None:
+    run.finish(INFRA_ERROR, None, "the service is stopping", 0.0)

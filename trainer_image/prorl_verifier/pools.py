@@ -82,10 +82,11 @@ class Pools:
 
     async def verify(self, items: list[Item]) -> list[Verdict]:
         """One verdict per item, in order. Raises QueueFullError, then nothing was accepted."""
-        parts: dict[Judge, list[Item]] = {}
-        for item in items:
-            if (judge := self._judges.get(item.verifier)) is not None:
-                parts.setdefault(judge, []).append(item)
+        judges = [self._judges.get(item.verifier) for item in items]
+        parts = {
+            judge: [item for item, its in zip(items, judges, strict=True) if its is judge]
+            for judge in _distinct(judges)
+        }
         for judge, part in parts.items():
             judge.check_room(len(part))
         found = await asyncio.gather(*(judge.verify(part) for judge, part in parts.items()))

@@ -23,27 +23,26 @@ ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
 
 
 class Worker:
-    """A conversation: groups of items out, a line per answer in, in the same order."""
+    """A conversation: runs of items out, a line per answer in, in the same order."""
 
     def __init__(self, pid: int, channel: socket.socket) -> None:
         channel.setblocking(False)
         channel.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BYTES)
         self.pid = pid
         self._channel = channel
-        self._unsent = b""
+        self._unsent = memoryview(b"")
         self._received = b""
 
     def send(self, data: bytes) -> None:
         """What it does not take yet is sent while its answers are awaited: it may be waiting for
         somebody to read them. Raises ConnectionError."""
-        data = self._unsent + data
         if data:
-            num_bytes = 0
+            self._unsent = memoryview(b"".join((self._unsent, data)) if self._unsent else data)
+        if self._unsent:
             with suppress(BlockingIOError):
-                num_bytes = self._channel.send(data)
-            self._unsent = data[num_bytes:]
+                self._unsent = self._unsent[self._channel.send(self._unsent) :]
 
-    async def answers(self, until: float) -> list[bytes]:
+    async def answers(self, until: float) -> bytes:
         """All lines that have come, as soon as there is one; none at `until` (of time.monotonic).
 
         Raises EOFError, ConnectionError, ValueError."""
@@ -52,7 +51,7 @@ class Worker:
                 part = self._channel.recv(PART_BYTES)
             except BlockingIOError:
                 if time.monotonic() >= until:
-                    return []
+                    return b""
                 await self._wait(until)
                 self.send(b"")
                 continue
@@ -61,8 +60,8 @@ class Worker:
             self._received += part
             if len(self._received) > LINE_LIMIT:
                 raise ValueError(f"the worker says more than {LINE_LIMIT} bytes at once")
-        *lines, self._received = self._received.split(b"\n")
-        return lines
+        lines, end, self._received = self._received.rpartition(b"\n")
+        return lines + end
 
     def is_silent(self) -> bool:
         """It lives, and has not said what nobody asked for."""

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 import aiohttp
 
+from prorl_verifier import runs
+from prorl_verifier.errors import BadItemError
 from prorl_verifier.given import MAX_REASON_CHARACTERS, checked, short
 from prorl_verifier.metrics import Metrics
 from prorl_verifier.pool import QueueFullError
-from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict, encode
+from prorl_verifier.wire import FAIL, INFRA_ERROR, PASS, Item, Verdict
 
 MAX_CONCURRENT = 32
 """Requests to one remote verifier at once."""
@@ -74,8 +76,10 @@ class RemotePool:
         begin = time.monotonic()
         outcome, score, reason = INFRA_ERROR, None, ""
         try:
-            score, reason = parse_answer(await self._ask(item))
+            score, reason = parse_answer(await self._ask(runs.as_given(item)))
             outcome = PASS if score == 1 else FAIL
+        except BadItemError as error:
+            reason = str(error)
         except RemoteError as error:
             reason = f"remote verifier {self._remote.name} {error}"
         finally:
@@ -83,9 +87,8 @@ class RemotePool:
         seconds = time.monotonic() - begin
         return Verdict(id=item.id, outcome=outcome, score=score, reason=reason, seconds=seconds)
 
-    async def _ask(self, item: Item) -> bytes:
+    async def _ask(self, body: bytes) -> bytes:
         assert self._session is not None
-        body = encode({"completion": item.completion, "answer": item.answer, "meta": item.meta})
         try:
             async with self._session.post(
                 self._remote.url, data=body, headers=JSON, allow_redirects=False

@@ -124,12 +124,13 @@ class Service:
         judged = iter(await self._pools.verify([e for e in entries if isinstance(e, Item)]))
         self._check_canaries()  # what was judged beside wrong verdicts is not given away
         verdicts = [next(judged) if isinstance(entry, Item) else entry for entry in entries]
-        self._metrics.verdicts(list(zip(map(self._verifier, entries), verdicts, strict=True)))
+        self._count([e.verifier if isinstance(e, Item) else UNSEEN for e in entries], verdicts)
         return verdicts
 
-    def _verifier(self, entry: Item | Verdict) -> str:
-        name = entry.verifier if isinstance(entry, Item) else UNSEEN
-        return name if name in self._pools.names else UNSEEN
+    def _count(self, verifiers: list[str], verdicts: list[Verdict]) -> None:
+        for name in set(verifiers):
+            given = [v for by, v in zip(verifiers, verdicts, strict=True) if by == name]
+            self._metrics.verdicts(name if name in self._pools.names else UNSEEN, given)
 
     async def _verifiers(self, request: web.Request) -> web.Response:
         if not self._authorized(request):

@@ -1,5 +1,5 @@
-"""A worker process: completions in, group by group; answers out at once, one JSON line each, in the
-same order.
+"""A worker process: items in, run by run; answers out at once, one JSON line each, in the same
+order.
 
 It holds no secret and no state worth keeping, and is killed with its whole process group when an
 item takes too long. The forker runs it; its argument is MEMORY_BYTES.
@@ -13,7 +13,7 @@ from collections.abc import Callable
 from io import BufferedReader
 from typing import Any
 
-from prorl_verifier import groups
+from prorl_verifier import runs
 from prorl_verifier.domains import instruction, logic, stem
 from prorl_verifier.domains import math as math_domain
 from prorl_verifier.errors import BadItemError
@@ -26,6 +26,9 @@ Grade = Callable[[str], tuple[float, str]]
 """Score and reason of a completion."""
 Grader = Callable[[Any, dict[str, Any]], Grade]
 """Reads the answer and the meta of a group, once for all of its completions."""
+
+Said = dict[str, Any]
+"""The fields of a runs.Answer."""
 
 GRADERS: dict[str, Grader] = {
     "math-verify": math_domain.grader,
@@ -46,29 +49,28 @@ def limit_self(memory_bytes: int, file_bytes: int = 0) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def opened(
-    group: dict[str, Any], graders: dict[str, Grader] = GRADERS
-) -> Callable[[str], dict[str, Any]]:
-    """Judges completions of a group. What is wrong with its answer is said of each of them."""
+def opened(first: runs.Task, graders: dict[str, Grader] = GRADERS) -> Callable[[runs.Task], Said]:
+    """Judges the items of a group, which share their problem with the first. What is wrong with the
+    problem is said of each of them."""
     grade: Grade | None = None
 
-    def answer_of(completion: str) -> dict[str, Any]:
+    def answer_of(task: runs.Task) -> Said:
         nonlocal grade
         if grade is None:
-            grade = graders[group["verifier"]](group["answer"], group["meta"])
-        score, reason = grade(completion)
+            grade = graders[first.verifier](*runs.problem_of(first))
+        score, reason = grade(runs.completion_of(task))
         if not (math.isfinite(score) and 0.0 <= score <= 1.0):
             return {"error": f"scorer returned {score}"}
         return {"score": score, "reason": reason}
 
-    return lambda completion: judge(answer_of, completion)
+    return lambda task: judge(answer_of, task)
 
 
-def judge(answer_of: Callable[[str], dict[str, Any]], completion: str) -> dict[str, Any]:
+def judge(answer_of: Callable[[runs.Task], Said], task: runs.Task) -> Said:
     """{score, reason}, or {error} when the scorer itself failed; with `exhausted` when memory was
     short: perhaps by what earlier items have left behind. Raises SandboxError."""
     try:
-        return answer_of(completion)
+        return answer_of(task)
     except (BadItemError, Overloaded) as error:
         return {"error": str(error)}
     except SandboxError:
@@ -85,13 +87,16 @@ def judge(answer_of: Callable[[str], dict[str, Any]], completion: str) -> dict[s
 def answer_items(graders: dict[str, Grader], channel: socket.socket) -> None:
     """Says that it is ready, then answers items until the channel closes."""
     channel.sendall(b"ready\n")
+    problem: runs.Problem | None = None
     with BufferedReader(channel.makefile("rb", buffering=0), READ_BYTES) as stream:
-        for group, completions in groups.read(stream):
-            answer_of = opened(group, graders)
-            for begin, completion in completions:
-                answer = answer_of(completion)
+        for tasks in runs.read(stream):
+            for task in tasks:
+                begin = time.monotonic()
+                if task.problem != problem:
+                    problem, answer_of = task.problem, opened(task, graders)
+                answer = answer_of(task)
                 answer["seconds"] = time.monotonic() - begin
-                channel.sendall(groups.answer_line(answer))
+                channel.sendall(runs.answer_line(answer))
 
 
 def prepare() -> None:

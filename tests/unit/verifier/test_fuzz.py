@@ -12,7 +12,7 @@ import pytest
 from golden import make
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from judging import judge
+from judging import judge, make_task
 from prorl_verifier.worker import GRADERS, opened
 
 Case = dict[str, Any]
@@ -155,5 +155,6 @@ def test_the_verdicts_of_a_group_are_those_of_its_completions_alone(
 ) -> None:
     _, case = one
     texts = [*texts, case["completion"], *texts]
-    answer_of = opened(case)
-    assert [answer_of(text) for text in texts] == [judge({**case, "completion": t}) for t in texts]
+    items = [{**case, "completion": text} for text in texts]
+    answer_of = opened(make_task(case))
+    assert [answer_of(make_task(item)) for item in items] == [judge(item) for item in items]

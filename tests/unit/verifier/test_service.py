@@ -96,7 +96,7 @@ async def test_an_answer_has_a_verdict_per_item_and_says_what_has_judged(
 ) -> None:
     """Read with the types of the other side."""
     program = {**ITEM, "id": "b", "verifier": "code"}
-    items = ({**ITEM, "answer": None}, program, {**ITEM, "id": "c", "completion": "1" * 1_000_001})
+    items = ({**ITEM, "more": 1}, program, {**ITEM, "id": "c", "completion": "1" * 1_000_001})
     async with client.post("/v1/verify", data=body_of(*items), headers=RIGHT) as answer:
         response = VerifyResponse.model_validate_json(await answer.read())
     assert [(v.id, v.outcome, v.score) for v in response.verdicts] == [
