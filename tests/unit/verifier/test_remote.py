@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator
 from typing import Any
 
+import msgspec
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
@@ -131,6 +132,22 @@ async def test_a_verdict_is_a_verdict_and_all_else_an_infra_error_of_its_item(
         assert (verdict.outcome, verdict.score) == (INFRA_ERROR, None)
         assert verdict.reason.startswith("remote verifier judge ")
         assert words in verdict.reason
+
+
+async def test_it_is_not_asked_about_what_no_scorer_is_to_see(
+    judge: tuple[Judge, RemotePool],
+) -> None:
+    texts = {"completion": b'"x"', "answer": b"1", "meta": b"{}"}
+    wrong = {"completion": b"1", "answer": b"1e999", "meta": b"[]"}
+    fields = [texts | {name: text} for name, text in wrong.items()]
+    items = [
+        Item(id=name, verifier="judge", **{key: msgspec.Raw(text) for key, text in one.items()})
+        for name, one in zip(wrong, fields, strict=True)
+    ]
+    for verdict in await judge[1].verify(items):
+        assert (verdict.outcome, verdict.score) == (INFRA_ERROR, None)
+        assert verdict.reason.startswith(f"{verdict.id}: ")
+    assert judge[0].asked == []
 
 
 async def test_it_is_asked_with_completion_answer_and_meta(judge: tuple[Judge, RemotePool]) -> None:
