@@ -80,7 +80,7 @@ def completion_of(task: Task) -> str:
 
 def problem_of(task: Task) -> tuple[Any, dict[str, Any]]:
     """Answer and meta. Raises BadItemError for what no scorer is to see."""
-    answer, meta = (read_value(name, bytes(getattr(task, name))) for name in ("answer", "meta"))
+    answer, meta = read_value("answer", bytes(task.answer)), read_value("meta", bytes(task.meta))
     if answer is None:
         raise BadItemError("answer: missing")
     if not isinstance(meta, dict):

@@ -92,8 +92,8 @@ def answer_items(graders: dict[str, Grader], channel: socket.socket) -> None:
         for tasks in runs.read(stream):
             for task in tasks:
                 begin = time.monotonic()
-                if task.problem != problem:
-                    problem, answer_of = task.problem, opened(task, graders)
+                if (its := task.problem) != problem:
+                    problem, answer_of = its, opened(task, graders)
                 answer = answer_of(task)
                 answer["seconds"] = time.monotonic() - begin
                 channel.sendall(runs.answer_line(answer))
