@@ -181,7 +181,7 @@ class Flight:
             whole, run.items = run.items, run.items[: len(run.items) // 2]
             waiting.put_back([Run(batch=run.batch, items=whole[len(run.items) :])])
             text = pack(run.items)
-        run.num_bytes = len(text)
+        run.num_bytes, run.is_offered = len(text), False
         self.runs.append(run)
         return text
 

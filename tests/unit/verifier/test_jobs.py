@@ -147,3 +147,16 @@ async def test_what_was_offered_to_others_is_not_offered_again_and_may_still_be_
     assert [ids(one) for one in flight.own()] == []
     flight.land(right(2))
     assert [v.outcome for v in await run.batch.answered] == [PASS] * 3
+
+
+async def test_what_a_worker_fails_over_is_kept_for_a_fresh_one_whoever_was_offered_it() -> None:
+    waiting, flight = make_waiting(make_run(3)), make_flight()
+    flight.load(waiting, 1)
+    waiting.put_back(flight.offer())
+    flight.land(right(1))
+    suspect = flight.take_off(1)
+    suspect.batch.crashes["1"] += 1
+    fresh = Flight(ahead_s=OWN_S, suspect=suspect)
+    fresh.load(make_waiting(), 1)
+    assert [ids(run) for run in fresh.own()] == [["1"]]
+    assert ids(waiting.take(9)) == ["2"]

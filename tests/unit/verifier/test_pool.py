@@ -109,6 +109,21 @@ async def test_what_waits_behind_a_slow_one_is_judged_by_another_worker(
         assert outcomes(await judged) == [PASS] * (1 + len(others))
 
 
+async def test_a_worker_that_dies_of_what_others_have_judged_meanwhile_takes_nothing_with_it(
+    log: Path,
+) -> None:
+    async with opened(make_pool(workers=2)) as pool:
+        await pool.verify(make_items(log, *QUICK * 2, name="q"))
+        judged = asyncio.create_task(pool.verify(make_items(log, "wait", "", "die", *QUICK)))
+        while not {str(1 + i) for i in range(2 + len(QUICK))} <= set(log.read_text().split()):
+            await asyncio.sleep(0.01)
+        Path(f"{log}.until").touch()
+        verdicts = await judged
+        later = await pool.verify(make_items(log, *QUICK, name="l"))
+    assert outcomes(verdicts) == [PASS, PASS, INFRA_ERROR, *[PASS] * len(QUICK)]
+    assert outcomes(later) == [PASS] * len(QUICK)
+
+
 async def test_the_end_of_an_idle_worker_is_charged_to_no_item(log: Path) -> None:
     async with opened(make_pool()) as pool:
         (first,) = await pool.verify(make_items(log, "", name="a"))
