@@ -30,6 +30,9 @@ CALLS = (
 )
 """Of package ray.rpc (src/ray/protobuf of Ray): one at least of every service that listens."""
 
+NOBODY = "UNAVAILABLE"
+"""Of gRPC: the connection was refused, or ended."""
+
 
 def tell(address: str, port: int) -> dict[str, str]:
     """What the port answers."""
@@ -63,6 +66,8 @@ def calls(address: str, port: int) -> dict[str, str]:
                 found[name] = "OK"
             except grpc.RpcError as error:
                 found[name] = error.code().name
+    if set(found.values()) == {NOBODY}:
+        return {}
     return {name: code for name, code in found.items() if code != "UNIMPLEMENTED"}
 
 

@@ -51,7 +51,7 @@ def nothing_is_told_to_strangers(job: Job) -> None:
     asked = [one for ports in told.values() for said in ports.values() for one in said.items()]
     assert {"UNAUTHENTICATED", "401"} <= {answer for _, answer in asked}
     open_to_all = {question for question, answer in asked if answer not in REFUSED}
-    assert open_to_all == OPEN
+    assert open_to_all == OPEN, told
 
 
 def deleted_without_a_trace(job: Job) -> None:

@@ -1,4 +1,4 @@
-"""Half a processor for each of some processes, so that four need no more than two.
+"""A share of a processor for each of some processes, so that four or five need no more than two.
 
 By the CPU controller of cgroup v1, whose root must be writable. Within their quotas they go before
 whatever else runs.
@@ -10,7 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup/cpu")
-LIMITS = {"cpu.cfs_period_us": 10_000, "cpu.cfs_quota_us": 5_000, "cpu.shares": 100 * 1024}
+PERIOD_US = 10_000
+HALF = 0.5
 
 
 def are_permitted() -> bool:
@@ -19,15 +20,17 @@ def are_permitted() -> bool:
 
 
 @contextmanager
-def half_processors(pids: Iterable[int]) -> Iterator[None]:
+def quotas(pids: Iterable[int], share: float) -> Iterator[None]:
     """A group for each. They must be of the root group, and are again afterwards."""
     groups: list[Path] = []
+    limits = {"cfs_period_us": PERIOD_US, "cfs_quota_us": int(share * PERIOD_US)}
+    limits["shares"] = 100 * 1024
     try:
         for pid in pids:
             groups.append(ROOT / f"bench-{pid}")
             groups[-1].mkdir()
-            for name, value in LIMITS.items():
-                (groups[-1] / name).write_text(f"{value}")
+            for name, value in limits.items():
+                (groups[-1] / f"cpu.{name}").write_text(f"{value}")
             (groups[-1] / "cgroup.procs").write_text(f"{pid}")
         yield
     finally:
