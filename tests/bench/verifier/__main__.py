@@ -6,9 +6,10 @@ A client that has built its requests before sends them, `--batch` items each, to
 one worker, then with two. Client, service, each worker and bare have half a processor where that is
 permitted (quotas.py), so that two cores are enough for all four; `--whole` leaves them alone. Then
 one such service is compared with two, as verifier.replicas makes them, with 0.4 processors for each
-of the five processes. Bare is bare.py, which reads the same completions from a file. Code has a
-bench of its own, code_verdicts.py. Figures are CPU time by /proc, but for `wall`. A JSON line per
-measurement, then a table.
+of the five processes. Bare is bare.py, which reads the same completions from a file; two of it side
+by side show what a second processor gives on this machine at all. Code has a bench of its own,
+code_verdicts.py. Figures are CPU time by /proc, but for `wall`. A JSON line per measurement, then a
+table.
 """
 
 import argparse
@@ -18,7 +19,9 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
+from subprocess import PIPE
 from typing import Any
 
 import psutil
@@ -43,19 +46,34 @@ DOMAINS: dict[str, Callable[[], Any]] = {
     "stem": problems.stem_problems,
     "instruction": problems.instruction_problems,
 }
+WARM = 240
+"""Problems that are judged before, and not again: what has been seen once is cheap in some domains,
+and of two workers each has seen but half."""
 WORKERS: dict[str, dict[str, Any]] = {"1": {}, "2": {"workers": 2}}
 PODS: dict[str, dict[str, Any]] = {"1 pod": {"share": FIFTH}, "2 pods": {"pods": 2, "share": FIFTH}}
 
 
-def measure_bare(domain: str, samples: list[problems.Sample], folder: Path) -> measuring.Row:
-    """Verdicts per CPU second, with and without reading them."""
+def measure_bare(
+    domain: str, samples: list[problems.Sample], folder: Path, processes: int = 1
+) -> measuring.Row:
+    """Verdicts per CPU second, with and without reading them: of so many processes side by side,
+    each with all samples, added up."""
     source = folder / "completions.jsonl"
     source.write_text("".join(json.dumps(sample) + "\n" for sample in samples))
-    words = [sys.executable, BARE, domain, str(source), str(folder / "scores.jsonl")]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as bare, limited([bare.pid]):
-        assert bare.stdout is not None
-        found = json.loads(bare.stdout.read().splitlines()[-1])
-    return {"per_cpu_s": 1 / found["whole_s"], "scorer_per_cpu_s": 1 / found["scorer_s"]}
+    with ExitStack() as stack:
+        words = [sys.executable, BARE, domain, str(source)]
+        started = [
+            stack.enter_context(
+                subprocess.Popen([*words, f"{folder}/scores-{n}.jsonl"], stdout=PIPE, text=True)
+            )
+            for n in range(processes)
+        ]
+        stack.enter_context(limited([bare.pid for bare in started]))
+        found = [json.loads(bare.communicate()[0].splitlines()[-1]) for bare in started]
+    return {
+        "per_cpu_s": sum(1 / one["whole_s"] for one in found),
+        "scorer_per_cpu_s": sum(1 / one["scorer_s"] for one in found),
+    }
 
 
 async def measure_http(requests: list[bytes], verdicts: int) -> measuring.Row:
@@ -77,16 +95,20 @@ async def measure_http(requests: list[bytes], verdicts: int) -> measuring.Row:
 def measure(domain: str, samples: dict[str, Any], batch: int) -> dict[str, measuring.Row]:
     """By mode: bare, one worker, two workers, for distinct problems and for groups; one pod and two
     for the former; then some that hang."""
-    found = {}
+    found: dict[str, measuring.Row] = {}
     with tempfile.TemporaryDirectory() as directory:
         folder = Path(directory)
-        for kind, drawn in samples.items():
+        warm = bodies(samples["warm"], batch)
+        for kind in ("distinct", "groups"):
+            drawn = samples[kind]
             found[f"bare, {kind}"] = measure_bare(domain, drawn, folder)
             requests = bodies(drawn, batch)
             found[f"http, {kind}"] = uvloop.run(measure_http(requests, len(drawn)))
+            if kind == "distinct":
+                found["2 bare"] = measure_bare(domain, drawn, folder, processes=2)
             ways = WORKERS | PODS if kind == "distinct" else WORKERS
             for name, how in ways.items():
-                row = uvloop.run(measure_services(requests, bodies(drawn, 256), folder, **how))
+                row = uvloop.run(measure_services(requests, warm, folder, **how))
                 assert row["right"] == 0.5, f"{domain}: {row['right']} right"
                 found[f"{name}, {kind}"] = row
     bare_s = 1 / found["bare, distinct"]["per_cpu_s"]
@@ -101,6 +123,7 @@ COLUMNS = (
     ("groups / bare", "1, groups", "per_cpu_s", "bare, groups", "per_cpu_s"),
     ("2 workers / 1, CPU", "2, distinct", "per_cpu_s", "1, distinct", "per_cpu_s"),
     ("wall", "2, distinct", "wall_per_s", "1, distinct", "wall_per_s"),
+    ("2 bare / 1", "2 bare", "per_cpu_s", "bare, distinct", "per_cpu_s"),
     ("2 pods / 1, wall", "2 pods, distinct", "wall_per_s", "1 pod, distinct", "wall_per_s"),
     ("service us", "1, distinct", "service_us", None, None),
     ("HTTP alone us", "http, distinct", "http_us", None, None),
@@ -133,9 +156,11 @@ def main() -> None:
     machine, table = measuring.machine(), []
     for domain in arguments.domains:
         make, size = DOMAINS[domain], arguments.problems
+        drawn = problems.distinct(make(), size + WARM)
         samples = {
-            "distinct": problems.distinct(make(), size),
+            "distinct": drawn[:size],
             "groups": problems.groups(make(), size // problems.GROUP),
+            "warm": drawn[size:],
         }
         repeats = []
         for _ in range(arguments.repeats):
