@@ -1,6 +1,6 @@
 """The sections of the job's dashboard about what serves it: verifier, engines and Ray."""
 
-from monitoring.boards.model import JOB, Chart, Query, Section, count, of_job, rate
+from monitoring.boards.model import JOB, Chart, Query, Section, count, lines, of_job, rate
 
 
 def _latency(share: float) -> Query:
@@ -133,28 +133,23 @@ ENGINES = Section(
     ),
 )
 
-
 RAY = Section(
     title="Ray",
     charts=(
-        Chart(
-            title="Nodes",
-            queries=(of_job("prorl_ray_nodes", "{{state}}"),),
+        lines(
+            "Nodes", "prorl_ray_nodes|{{state}}",
             about="One for the coordinator, each trainer pod and each rollout pod. Dead are those "
             "that this Ray cluster has lost; a new coordinator begins a new one.",
         ),
-        Chart(
-            title="Places and GPUs of actors",
-            queries=(of_job("prorl_ray_resources", "{{resource}} {{state}}"),),
+        lines(
+            "Places and GPUs of actors", "prorl_ray_resources|{{resource}} {{state}}",
             about="A place is that of a learner rank or of an engine. Free ones for long: a pod "
             "is there, and nothing runs in it.",
         ),
-        Chart(
-            title="Object stores",
-            queries=(of_job("prorl_ray_object_store_bytes", "{{state}}"),),
-            unit="bytes",
+        lines(
+            "Object stores", "prorl_ray_object_store_bytes|{{state}}", unit="bytes",
             about="All nodes together. Batches travel in calls and weights apart, so that little "
             "of it is used.",
         ),
     ),
-)
+)  # fmt: skip

@@ -35,15 +35,13 @@ class CheckpointStore:
     """Checkpoints of one job in one place. One attempt writes at a time."""
 
     def __init__(self, medium: Medium, *, keep: int, durable_step: int | None = None) -> None:
-        """durable_step: of the last checkpoint that others know to be there."""
         self._medium = medium
         self.keep = keep
-        self._durable_step = durable_step
         self._attempt = 0
         self._own: set[int] = set()
         """Attempts of this job, by their numbers in the store."""
-        self.last_step: int | None = None
-        """Step of the checkpoint that was committed or loaded last."""
+        self.last_step = durable_step
+        """Of the checkpoint committed or loaded last; before, of the last that others know of."""
 
     @property
     def writer(self) -> int:
@@ -56,9 +54,9 @@ class CheckpointStore:
         """Claims the store: from now on no older attempt can commit. None takes the next number.
 
         Attempts are counted per job object; a job that was deleted and created anew begins again
-        with 1, so inside the store its attempts go on after those of the former one.
-        Returns the attempt. Raises CheckpointError if a newer one has claimed it or, given the hash
-        of the job's spec, if a job of another spec has; StorageError.
+        with 1, so inside the store its attempts go on after the former's. Returns the attempt.
+        Raises CheckpointError if a newer one has claimed it or, given the hash of the job's spec,
+        if a job of another spec has; StorageError.
         """
         medium = self._medium
         medium.prepare()
@@ -115,12 +113,11 @@ class CheckpointStore:
                 f"None of the checkpoints in {self._medium.place} can be loaded; they were kept as "
                 "*.bad-*. Remove them to start from step 0."
             )
-        known = self._durable_step if self.last_step is None else self.last_step
-        if known is not None:
+        if self.last_step is not None:
             raise StorageError(
-                f"The checkpoint of step {known} was durable in {self._medium.place}, and is not "
-                "there any more, nor is another one. Bring the storage back, or delete the job and "
-                "create it anew to start from step 0."
+                f"The checkpoint of step {self.last_step} was durable in {self._medium.place}, and "
+                "is not there any more, nor is another one. Bring the storage back, or delete the "
+                "job and create it anew to start from step 0."
             )
         return None
 
@@ -146,10 +143,8 @@ class CheckpointStore:
     def _attempts(self, steps: list[int]) -> list[tuple[int, int]]:
         found = []
         for step in steps:
-            try:
+            with suppress(ValueError):  # such a one is set aside when it is its turn to be loaded
                 found.append((step, self._medium.manifest(step).attempt))
-            except ValueError:
-                continue  # it is set aside when it is its turn to be loaded
         return found
 
     async def commit(self, state: RunState, write_shards: WriteShards, now: float) -> Manifest:
