@@ -1,6 +1,6 @@
-"""Commits to a bucket; as a program it is killed at one of its writes.
+"""Commits to a bucket; as a program it is killed at one of the writes of its third commit.
 
-python tests/bucket_writer.py URI STEP WRITE
+python tests/bucket_writer.py URI WRITE
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.types import ShardFiles
 
 SHARD = b"weights" * 100
+REFERENCE = b"frozen" * 100
 
 
 def opened(
@@ -28,10 +29,11 @@ def opened(
     return store
 
 
-async def write_shards(place: str) -> ShardFiles:
-    Objects(place).put("__0_0.distcp", SHARD)
-    digest = hashlib.sha256(SHARD).hexdigest()
-    return ShardFiles(files={"__0_0.distcp": (len(SHARD), digest)})
+async def write_shards(place: str, *, reference: bool = True) -> ShardFiles:
+    files = {"__0_0.distcp": SHARD} | ({"reference/__0_0.distcp": REFERENCE} if reference else {})
+    for name, data in files.items():
+        Objects(place).put(name, data)
+    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
 
 
 def make_state(step: int) -> RunState:
@@ -60,11 +62,11 @@ class Countdown:
 
 
 def main() -> None:
-    uri, step, write = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    store, countdown = opened(uri), Countdown(write)
-    for name in ("put", "create", "delete"):
+    store, countdown = opened(sys.argv[1]), Countdown(int(sys.argv[2]))
+    commit(store, 1, 2)
+    for name in ("put", "copy", "create", "delete"):
         setattr(Objects, name, countdown.before(getattr(Objects, name)))
-    commit(store, step)
+    commit(store, 3)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python tests/checkpoint_damage.py [--count 1000] [--seed 1]
 
-Prints one JSON line. A store holds the checkpoints of steps 1 and 2. Each case damages the newer
-one: a file cut, a bit flipped, two files swapped, a file missing, or bytes appended. A bad load is
-one of the damaged step, or of any other bytes than were written.
+Prints one JSON line. A store holds the checkpoints of steps 2, 3 and 4; 2 and 4 have one copy of
+the reference (hard links), 3 has the other. Each case damages the newest one: a file cut, a bit
+flipped, two files swapped, a file missing, or bytes appended. It must be step 3 that is loaded. A
+bad load is any other, or one of any other bytes than were written.
 """
 
 import argparse
@@ -13,10 +14,12 @@ import hashlib
 import json
 import random
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,24 +31,34 @@ from prorl_trainer.types import ShardFiles
 
 RANKS = 2
 SHARD_BYTES = 3000
+NEWEST = 4
 
 
 def make_store(directory: Path) -> None:
-    """Steps 1 and 2, each of two ranks with random bytes."""
-    store = CheckpointStore(Directory(directory), keep=2)
+    """Four steps, three are kept, each of two ranks with random bytes."""
+    store = CheckpointStore(Directory(directory), keep=3)
     store.open_for_attempt(None)
-    for step in (1, 2):
+    for step in range(1, NEWEST + 1):
         state = RunState(job_uid="u", job_name="j", spec_hash="h", step=step)
-        asyncio.run(store.commit(state, lambda place, s=step: _write(place, s), now=1.0))
+        asyncio.run(store.commit(state, partial(_write, step), now=1.0))
 
 
-async def _write(place: str, step: int) -> ShardFiles:
-    files = {}
+def _contents(step: int, *, reference: bool = True) -> dict[str, bytes]:
+    """Name -> bytes of the ranks' files."""
+    found = {}
     for rank in range(RANKS):
-        data = random.Random(10 * step + rank).randbytes(SHARD_BYTES)
-        Path(place, f"__{rank}_0.distcp").write_bytes(data)
-        files[f"__{rank}_0.distcp"] = (len(data), hashlib.sha256(data).hexdigest())
-    return ShardFiles(files=files)
+        found[f"__{rank}_0.distcp"] = random.Random(10 * step + rank).randbytes(SHARD_BYTES)
+        if reference:
+            found[f"reference/__{rank}_0.distcp"] = random.Random(rank).randbytes(SHARD_BYTES)
+    return found
+
+
+async def _write(step: int, place: str, *, reference: bool) -> ShardFiles:
+    files = _contents(step, reference=reference)
+    for name, data in files.items():
+        Path(place, name).parent.mkdir(exist_ok=True)
+        Path(place, name).write_bytes(data)
+    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
 
 
 def _cut(rng: random.Random, path: Path, _: Path) -> None:
@@ -87,7 +100,7 @@ def run(count: int, seed: int) -> dict[str, Any]:
         make_store(whole)
         for case in range(count):
             directory = Path(name, str(case))
-            shutil.copytree(whole, directory)
+            subprocess.run(["cp", "-a", whole, directory], check=True)  # keeps hard links
             kind = list(DAMAGES)[case % len(DAMAGES)]
             found[kind] += 1
             found[_outcome(directory, DAMAGES[kind], rng)] += 1
@@ -101,22 +114,18 @@ def _outcome(
     directory: Path, damage: Callable[[random.Random, Path, Path], None], rng: random.Random
 ) -> str:
     """What is loaded is the whole checkpoint before the damaged one, or it is a bad load."""
-    files = sorted(p for p in (directory / "step-00000002").rglob("*") if p.is_file())
+    files = sorted(p for p in (directory / f"step-{NEWEST:08d}").rglob("*") if p.is_file())
     path, other = rng.sample(files, 2)
     damage(rng, path, other)
-    store = CheckpointStore(Directory(directory), keep=2)
+    store = CheckpointStore(Directory(directory), keep=3)
     store.open_for_attempt(None)
     checkpoint = store.load(Resume.LATEST)
     whole = checkpoint is not None and _as_written(Path(checkpoint.shards), checkpoint.state.step)
-    return "fell back" if whole and checkpoint.state.step == 1 else "bad loads"
+    return "fell back" if whole and checkpoint.state.step == NEWEST - 1 else "bad loads"
 
 
 def _as_written(shards: Path, step: int) -> bool:
-    return all(
-        (shards / f"__{rank}_0.distcp").read_bytes()
-        == random.Random(10 * step + rank).randbytes(SHARD_BYTES)
-        for rank in range(RANKS)
-    )
+    return all((shards / name).read_bytes() == data for name, data in _contents(step).items())
 
 
 def main() -> None:

@@ -2,10 +2,11 @@
 
     python tests/checkpoint_killer.py [--every 1]
 
-A child commits step 3 on one thread. It is traced once, to count the calls that open, write, sync,
-rename, make or remove files; then once for each of them, killed there by strace. After each kill
-the store must load the previous or the new checkpoint, and take the next commit. Needs strace and
-the right to trace (root). Prints one JSON line.
+A child commits steps 1 and 2, then, on one thread, step 3, which has the reference of step 1 as
+hard links. It is traced once, to count the calls that open, write, sync, rename, link, make or
+remove files; then once for each of them, killed there by strace. After each kill the store must
+load the previous or the new checkpoint, and take the next commit. Needs strace and the right to
+trace (root). Prints one JSON line.
 """
 
 import argparse
@@ -31,7 +32,9 @@ from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.types import ShardFiles
 
 SHARD = b"weights" * 1000
-CALLS = "openat,write,fsync,rename,renameat,renameat2,mkdir,mkdirat,unlink,unlinkat,rmdir"
+CALLS = (
+    "openat,write,fsync,rename,renameat,renameat2,link,linkat,mkdir,mkdirat,unlink,unlinkat,rmdir"
+)
 """System calls that change files, or may."""
 
 
@@ -42,14 +45,17 @@ def opened(directory: Path) -> CheckpointStore:
     return store
 
 
-async def write_shards(place: str) -> ShardFiles:
+async def write_shards(place: str, *, reference: bool) -> ShardFiles:
     """As a rank does: written and fsynced."""
-    with Path(place, "__0_0.distcp").open("xb") as file:
-        file.write(SHARD)
-        file.flush()
-        os.fsync(file.fileno())
+    names = ["__0_0.distcp"] + (["reference/__0_0.distcp"] if reference else [])
+    for name in names:
+        Path(place, name).parent.mkdir(exist_ok=True)
+        with Path(place, name).open("xb") as file:
+            file.write(SHARD)
+            file.flush()
+            os.fsync(file.fileno())
     digest = hashlib.sha256(SHARD).hexdigest()
-    return ShardFiles(files={"__0_0.distcp": (len(SHARD), digest)})
+    return ShardFiles(files=dict.fromkeys(names, (len(SHARD), digest)))
 
 
 def commit(store: CheckpointStore, step: int) -> None:
@@ -59,8 +65,11 @@ def commit(store: CheckpointStore, step: int) -> None:
 
 
 def child(directory: Path) -> None:
-    """Waits for its tracer, then commits step 3; every file call is made by one thread."""
+    """Steps 1 and 2; waits for its tracer, then commits step 3; every file call is made by one
+    thread."""
     store = opened(directory)
+    commit(store, 1)
+    commit(store, 2)
     print(flush=True)
     sys.stdin.readline()
     asyncio.run(_commit_on_one_thread(store))
@@ -70,8 +79,8 @@ def child(directory: Path) -> None:
 async def _commit_on_one_thread(store: CheckpointStore) -> None:
     asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
 
-    async def write(place: str) -> ShardFiles:
-        return await asyncio.to_thread(asyncio.run, write_shards(place))
+    async def write(place: str, *, reference: bool) -> ShardFiles:
+        return await asyncio.to_thread(asyncio.run, write_shards(place, reference=reference))
 
     state = RunState(job_uid="u", job_name="j", spec_hash="h", step=3)
     await store.commit(state, write, now=1.0)
@@ -94,13 +103,6 @@ def trace(directory: Path, *inject: str) -> tuple[int, list[str]]:
         return process.returncode, log.read_text().splitlines()
 
 
-def make_store(directory: Path) -> None:
-    """Steps 1 and 2."""
-    store = opened(directory)
-    commit(store, 1)
-    commit(store, 2)
-
-
 def points(lines: list[str]) -> list[tuple[str, int]]:
     """(call, its number among its kind) for each call of the commit."""
     seen, found = Counter[str](), []
@@ -117,11 +119,9 @@ def run(every: int) -> dict[str, Any]:
     outcomes, calls = Counter[str](), Counter[str]()
     with tempfile.TemporaryDirectory() as name:
         counted = Path(name, "counted")
-        make_store(counted)
         found = points(trace(counted)[1])
         for number, (call, nth) in enumerate(found[::every]):
             directory = Path(name, str(number))
-            make_store(directory)
             code, _ = trace(directory, "-e", f"inject={call}:signal=SIGKILL:when={nth}")
             calls[call] += 1
             outcomes["not killed" if code != -signal.SIGKILL else "killed"] += 1

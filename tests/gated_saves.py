@@ -31,7 +31,7 @@ class Learners:
         self._staged = self.policy
         self.log.append(f"staged {self.policy.decode()}")
 
-    async def write(self, place: str) -> ShardFiles:
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         self.log.append("writing")
         self.at_gate.set()
         await self.gate.wait()

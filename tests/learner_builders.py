@@ -15,6 +15,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 VOCABULARY = 48
 
 
+def names_below(directory: Path) -> set[str]:
+    """Of all files in it, at any depth."""
+    return {str(p.relative_to(directory)) for p in directory.rglob("*") if p.is_file()}
+
+
 def build_model_dir(directory: Path, *, seed: int = 1, tied: bool = True, **config: Any) -> Path:
     """Writes a random Llama (2 layers, 64 wide) in Hugging Face format; no tokenizer."""
     import torch

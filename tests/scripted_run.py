@@ -100,7 +100,7 @@ class ScriptedLearners:
     async def stage(self) -> None:
         self.staged = json.dumps(self.policy).encode()
 
-    async def write(self, place: str) -> ShardFiles:
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         data = self.staged
         Path(place, "a").write_bytes(data)
         return ShardFiles(files={"a": (len(data), hashlib.sha256(data).hexdigest())})

@@ -12,16 +12,21 @@ from prorl_trainer.checkpoint.store import CheckpointStore
 from prorl_trainer.types import ShardFiles
 
 SHARD = b"weights" * 100
+REFERENCE = b"frozen" * 100
 
 
 def make_state(step: int, **fields: Any) -> RunState:
     return RunState(**({"job_uid": "u", "job_name": "j", "spec_hash": "h", "step": step} | fields))
 
 
-async def write_shards(place: str) -> ShardFiles:
+async def write_shards(place: str, *, reference: bool = True) -> ShardFiles:
+    files = {"__0_0.distcp": SHARD} | ({"reference/__0_0.distcp": REFERENCE} if reference else {})
     with storage_errors(Path(place)):
-        Path(place, "__0_0.distcp").write_bytes(SHARD)
-    return ShardFiles(files={"__0_0.distcp": (len(SHARD), hashlib.sha256(SHARD).hexdigest())})
+        for name, data in files.items():
+            Path(place, name).parent.mkdir(exist_ok=True)
+            with Path(place, name).open("xb") as file:
+                file.write(data)
+    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
 
 
 def commit(store: CheckpointStore, *steps: int, now: float = 1.0, **fields: Any) -> None:

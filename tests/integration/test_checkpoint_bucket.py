@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import Mock
 
 import bucket_writer
 import pytest
-from bucket_writer import SHARD, commit, make_state, opened, write_shards
+from bucket_writer import REFERENCE, SHARD, commit, make_state, opened, write_shards
 from export_builders import make_context, make_document, make_holder, make_trained
 from export_builders import make_state as trained_state
+from obstore.exceptions import NotSupportedError
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint import bucket, objects
 from prorl_trainer.checkpoint.bucket import Bucket
 from prorl_trainer.checkpoint.download import download
 from prorl_trainer.checkpoint.manifest import verify
@@ -45,8 +48,8 @@ def endpoint(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         urllib.request.urlopen(reset).close()
 
 
-def latest_step() -> int:
-    found = opened(URI).load(Resume.LATEST)
+def latest_step(uri: str = URI) -> int:
+    found = opened(uri).load(Resume.LATEST)
     assert found is not None
     return found.state.step
 
@@ -76,20 +79,58 @@ def test_learners_of_another_pod_go_on_bit_for_bit(tmp_path: Path) -> None:
     assert second.learner.state_digest() == first.learner.state_digest()
 
 
+def reference_writes(*steps: int) -> list[bool]:
+    """Of saves of one attempt: the learners had to upload the reference."""
+    wrote = []
+
+    async def write(place: str, *, reference: bool) -> ShardFiles:
+        wrote.append(reference)
+        return await write_shards(place, reference=reference)
+
+    store = opened(URI)
+    for step in steps:
+        asyncio.run(store.commit(make_state(step), write, now=1.0))
+    return wrote
+
+
+def test_the_bucket_copies_the_reference_from_an_earlier_checkpoint() -> None:
+    assert reference_writes(1, 2, 3, 4) == [True, True, False, False]
+    found = opened(URI).load(Resume.LATEST)
+    assert found is not None
+    assert Objects(found.shards).get("reference/__0_0.distcp") == REFERENCE
+
+
+def test_what_is_too_large_for_the_bucket_to_copy_is_uploaded(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bucket, "MAX_COPY_BYTES", len(REFERENCE) - 1)
+    assert reference_writes(1, 2, 3) == [True, True, True]
+
+
+@pytest.mark.parametrize("refusal", [NotSupportedError("no CopyObject"), FileNotFoundError("gone")])
+def test_what_the_bucket_does_not_copy_is_uploaded_and_the_log_says_why(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, refusal: Exception
+) -> None:
+    monkeypatch.setattr(objects.obstore, "copy", Mock(side_effect=refusal))
+    assert reference_writes(1, 2, 3) == [True, True, True]
+    assert f"no copy: {refusal}" in caplog.text
+    assert latest_step() == 3
+
+
 @pytest.mark.parametrize("damage", ["changed", "truncated", "missing", "manifest"])
 def test_a_bad_one_is_set_aside_and_the_one_before_is_used(damage: str) -> None:
-    store, objects = opened(URI), Objects(URI)
+    store, keys = opened(URI), Objects(URI)
     commit(store, 1, 2)
-    shard = next(k for k in objects.list("step-00000002/") if k.endswith("distcp"))
+    shard = next(k for k in keys.list("step-00000002/") if k.endswith("shards/__0_0.distcp"))
     if damage == "missing":
-        objects.delete([shard])
+        keys.delete([shard])
     elif damage == "manifest":
-        objects.put("step-00000002/manifest.json", b"{}")
+        keys.put("step-00000002/manifest.json", b"{}")
     else:
-        objects.put(shard, SHARD[:-1] + (b"X" if damage == "changed" else b""))
+        keys.put(shard, SHARD[:-1] + (b"X" if damage == "changed" else b""))
     assert latest_step() == 1
     assert steps() == [1]
-    assert [k for k in objects.list("step-00000002/") if ".bad-" in k]
+    assert [k for k in keys.list("step-00000002/") if ".bad-" in k]
     commit(opened(URI), 2)
     assert latest_step() == 2
 
@@ -106,9 +147,9 @@ def test_of_two_writers_that_race_for_a_step_one_loses_cleanly() -> None:
     stores = [opened(URI, 1) for _ in range(2)]
     both_write = threading.Barrier(2)
 
-    async def write_with_the_other(place: str) -> ShardFiles:
+    async def write_with_the_other(place: str, *, reference: bool) -> ShardFiles:
         both_write.wait()
-        return await write_shards(place)
+        return await write_shards(place, reference=reference)
 
     def race(store: CheckpointStore, step: int) -> None:
         asyncio.run(store.commit(make_state(step), write_with_the_other, now=1.0))
@@ -133,23 +174,20 @@ def test_a_replaced_attempt_cannot_commit() -> None:
     assert steps() == [1]
 
 
-WRITES = 6
-"""Of a commit that prunes one: shard, document, manifest, two to delete; the sixth never comes."""
+WRITES = 7
+"""Of a third commit: copy of the reference, shard, document, manifest, two to delete what is old;
+the seventh never comes."""
 
 
 def test_a_writer_that_is_killed_between_any_two_writes_loses_nothing() -> None:
-    commit(opened(URI), 1, 2)
     seen = []
     for write in range(1, WRITES + 1):
-        command = [sys.executable, bucket_writer.__file__, URI, "3", str(write)]
-        done = subprocess.run(command)
-        seen.append((done.returncode, latest_step()))
-        if seen[-1][1] == 3:
-            Bucket(Objects(URI)).set_aside(3, "again")
-        if steps() != [1, 2]:
-            commit(opened(URI), 1)
-    assert [step for _, step in seen] == [2, 2, 2, 3, 3, 3]
-    assert [code for code, _ in seen] == [-9] * 5 + [0]
+        uri = f"{URI}-{write}"
+        command = [sys.executable, bucket_writer.__file__, uri, str(write)]
+        seen.append((subprocess.run(command).returncode, latest_step(uri)))
+        commit(opened(uri), 4)
+        assert latest_step(uri) == 4
+    assert seen == [(-9, 2)] * 4 + [(-9, 3)] * 2 + [(0, 3)]
 
 
 def test_a_server_that_is_gone_for_a_while_is_waited_for(endpoint: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import ray
-from learner_builders import build_model_dir, make_batch, make_settings
+from learner_builders import build_model_dir, make_batch, make_settings, names_below
 from learner_rank import Recording
 from prorl_api import runtime
 from prorl_trainer.errors import ModelError, NonFiniteError, StorageError, TrainerLostError
@@ -70,7 +70,7 @@ async def test_a_group_survives_what_befalls_its_ranks(model_dir: Path, tmp_path
     written, _ = await asyncio.gather(
         group.write(str(shards)), group.update(BATCH, make_settings())
     )
-    assert written.files.keys() == {path.name for path in shards.iterdir()}
+    assert written.files.keys() == names_below(shards)
     with pytest.raises(StorageError, match="/dev/full"):
         await group.write("/dev/full/shards")
 

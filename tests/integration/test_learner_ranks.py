@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import torch
-from learner_builders import build_model_dir, make_batch, make_settings
+from learner_builders import build_model_dir, make_batch, make_settings, names_below
 from torch import Tensor
 from two_ranks import TOLERANCE, Plan, run_one, run_two
 
@@ -108,7 +108,7 @@ def test_all_ranks_together_account_for_all_files(lives: Lives) -> None:
     per_rank = [rank[SAVE].files for rank in lives.two]
     merged = per_rank[0] | per_rank[1]
     assert len(merged) == len(per_rank[0]) + len(per_rank[1])
-    assert merged.keys() == {path.name for path in lives.shards_of_two.iterdir()}
+    assert merged.keys() == names_below(lives.shards_of_two)
     for name, (size, _) in merged.items():
         assert (lives.shards_of_two / name).stat().st_size == size
 

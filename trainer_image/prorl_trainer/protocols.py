@@ -56,9 +56,10 @@ class LearnerGroup(Protocol):
         """Copies policy, optimizer and reference into host memory, for write."""
         ...
 
-    async def write(self, place: str) -> ShardFiles:
-        """Writes shards of what was staged, durable: into a directory, or below
-        s3://BUCKET/PREFIX. Anything else but stage may be called meanwhile. Raises StorageError."""
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
+        """Writes shards of what was staged, of the reference or not, durable: into a directory, or
+        below s3://BUCKET/PREFIX. Anything else but stage may be called meanwhile. Raises
+        StorageError."""
         ...
 
     async def load(self, place: str) -> None:

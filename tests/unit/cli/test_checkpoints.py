@@ -20,12 +20,12 @@ def listed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], 
 def test_each_is_listed_and_a_flipped_bit_is_found_by_verify_only(monkeypatch, capsys, tmp_path):
     make_store(tmp_path / "runs" / "q" / "checkpoints")
     monkeypatch.chdir(tmp_path)
-    shard = tmp_path / "runs/q/checkpoints/step-00000002/shards/__0_0.distcp"
+    shard = tmp_path / "runs/q/checkpoints/step-00000004/shards/__0_0.distcp"
     data = bytearray(shard.read_bytes())
     data[7] ^= 1
     shard.write_bytes(data)
     code, said = listed(monkeypatch, capsys, "q", "--output", "json")
-    assert (code, [row["state"] for row in json.loads(said.out)]) == (0, ["ok", "ok"])
+    assert (code, [row["state"] for row in json.loads(said.out)]) == (0, ["ok", "ok", "ok"])
     code, said = listed(monkeypatch, capsys, "q", "--verify")
     assert code == 13
     assert "bad: shards/__0_0.distcp has another sha256" in said.out
@@ -34,12 +34,12 @@ def test_each_is_listed_and_a_flipped_bit_is_found_by_verify_only(monkeypatch, c
 
 def test_a_comparison_names_the_files_and_the_fields_that_differ(monkeypatch, capsys, tmp_path):
     make_store(tmp_path)
-    code, said = listed(monkeypatch, capsys, str(tmp_path), "--compare", "1", "2")
+    code, said = listed(monkeypatch, capsys, str(tmp_path), "--compare", "2", "4")
     names = [line.split(":")[0] for line in said.out.splitlines()]
     assert (code, names) == (
         0, ["shards/__0_0.distcp", "shards/__1_0.distcp", "state.json", "step"],
     )  # fmt: skip
-    code, said = listed(monkeypatch, capsys, str(tmp_path), "--compare", "1", "7")
+    code, said = listed(monkeypatch, capsys, str(tmp_path), "--compare", "2", "7")
     assert code == 13
     assert "step-00000007 cannot be used: manifest.json is missing" in said.err
 

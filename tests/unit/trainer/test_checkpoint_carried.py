@@ -31,7 +31,7 @@ def make_state(step: int, *groups: CarriedGroup) -> RunState:
     )  # fmt: skip
 
 
-async def write_shards(place: str) -> ShardFiles:
+async def write_shards(place: str, *, reference: bool) -> ShardFiles:
     Path(place, "shard").write_bytes(b"w")
     return ShardFiles(files={"shard": (1, hashlib.sha256(b"w").hexdigest())})
 

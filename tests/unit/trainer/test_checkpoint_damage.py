@@ -95,15 +95,15 @@ def test_a_bit_that_flips_in_its_version_does_not_make_it_a_newer_ones(tmp_path)
         commit(opened(tmp_path), step)
     manifest = tmp_path / "step-00000002" / "manifest.json"
     text = manifest.read_text()
-    assert '"schemaVersion":1' in text
-    manifest.write_text(text.replace('"schemaVersion":1', '"schemaVersion":3'))
+    assert '"schemaVersion":2' in text
+    manifest.write_text(text.replace('"schemaVersion":2', '"schemaVersion":3'))
     assert latest_step(tmp_path) == 1
 
 
 def test_what_a_newer_version_wrote_is_refused_and_left_alone(tmp_path):
     commit(opened(tmp_path), 1)
     manifest = tmp_path / "step-00000001" / "manifest.json"
-    manifest.write_bytes(NewerManifest(schema_version=2).encode())
+    manifest.write_bytes(NewerManifest(schema_version=3).encode())
     with pytest.raises(CheckpointError, match="written by a newer version"):
         opened(tmp_path).load(Resume.LATEST)
     assert manifest.exists()

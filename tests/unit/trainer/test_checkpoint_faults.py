@@ -21,20 +21,25 @@ from prorl_trainer.errors import StorageError, TrainerLostError
 from prorl_trainer.types import ShardFiles
 from refused import disk
 
-OPERATIONS = 10
-"""File operations of a commit that prunes one checkpoint."""
+OPERATIONS = 14
+"""File operations of a commit that takes the reference from an earlier one, and prunes one."""
+
+
+def third_commit(tmp_path: Path, error: BaseException, at: int, *, after: bool = False) -> int:
+    """Operations that it began."""
+    store = opened(tmp_path, files=(files := FailingFiles(10**6, error, after=after)))
+    commit(store, 1)
+    commit(store, 2)
+    files.left = at
+    commit(store, 3)
+    return at - files.left
 
 
 @pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
 @pytest.mark.parametrize("operation", range(1, OPERATIONS + 1))
 def test_a_crash_at_any_operation_leaves_the_old_or_the_new_checkpoint(tmp_path, operation, after):
-    first = opened(tmp_path)
-    commit(first, 1)
-    commit(first, 2)
-    store = opened(tmp_path, files=(files := FailingFiles(10**6, Crash(), after=after)))
-    files.left = operation
     try:
-        commit(store, 3)
+        third_commit(tmp_path, Crash(), operation, after=after)
     except Crash:
         assert latest_step(tmp_path) in (2, 3)
     else:
@@ -45,13 +50,7 @@ def test_a_crash_at_any_operation_leaves_the_old_or_the_new_checkpoint(tmp_path,
 
 
 def test_the_crashes_above_cover_every_operation_of_a_commit(tmp_path):
-    first = opened(tmp_path)
-    commit(first, 1)
-    commit(first, 2)
-    store = opened(tmp_path, files=(files := FailingFiles(10**6, Crash())))
-    files.left = 1000
-    commit(store, 3)
-    assert 1000 - files.left == OPERATIONS
+    assert third_commit(tmp_path, Crash(), 1000) == OPERATIONS
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EIO, errno.EROFS])
@@ -66,7 +65,7 @@ def test_a_storage_fault_names_the_path_and_keeps_the_last_checkpoint(tmp_path, 
 
 
 def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
-    async def fail(_: str) -> ShardFiles:
+    async def fail(_: str, *, reference: bool) -> ShardFiles:
         raise StorageError("no space")
 
     store = opened(tmp_path)
@@ -78,7 +77,7 @@ def test_a_failed_write_of_the_shards_leaves_no_temporary_directory(tmp_path):
 def test_what_a_dying_rank_wrote_after_a_failed_save_is_removed_by_the_next(tmp_path):
     written = []
 
-    async def fail(place: str) -> ShardFiles:
+    async def fail(place: str, *, reference: bool) -> ShardFiles:
         written.append(Path(place))
         raise TrainerLostError("a rank is gone")
 
@@ -100,7 +99,7 @@ def test_leftovers_that_cannot_be_removed_keep_no_attempt_from_starting(tmp_path
 
 
 def test_a_shard_of_another_size_than_its_rank_says_is_not_committed(tmp_path):
-    async def short(place: str) -> ShardFiles:
+    async def short(place: str, *, reference: bool) -> ShardFiles:
         files = (await write_shards(place)).files
         Path(place, "__0_0.distcp").write_bytes(SHARD[:-1])
         return ShardFiles(files=files)

@@ -15,7 +15,7 @@ from prorl_trainer.types import ShardFiles
 FORMER, MINE = "uid-of-the-former", "uid-of-mine"
 
 
-async def write_shards(place: str) -> ShardFiles:
+async def write_shards(place: str, *, reference: bool) -> ShardFiles:
     Path(place, "a").write_bytes(b"x")
     return ShardFiles(files={"a": (1, hashlib.sha256(b"x").hexdigest())})
 

@@ -1,5 +1,6 @@
 """What becomes the reference, what is cleared with it, and what must stay as it is."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -118,9 +119,7 @@ def damage(shards: Path, how: str) -> None:
         case "garbled-metadata":
             metadata.write_bytes(b"\0" + metadata.read_bytes()[1:])
         case "no-directory":
-            for path in shards.iterdir():
-                path.unlink()
-            shards.rmdir()
+            shutil.rmtree(shards)
 
 
 @pytest.mark.parametrize(

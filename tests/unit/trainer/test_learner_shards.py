@@ -1,11 +1,12 @@
 """One rank of the learner: what it saves, loads and sends, and the same bits each time."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 from full_disk import full_disk
-from learner_builders import build_model_dir, make_batch, make_settings
+from learner_builders import build_model_dir, make_batch, make_settings, names_below
 from learner_rank import make_learner
 from prorl_trainer.checkpoint.manifest import sha256
 from prorl_trainer.errors import (
@@ -57,17 +58,37 @@ def test_the_digest_sees_every_part_of_the_state(model_dir: Path) -> None:
     assert len(set(digests)) == 4
 
 
+def test_a_reference_that_an_earlier_save_has_written_is_loaded_with_a_later_one(
+    model_dir: Path, tmp_path: Path
+) -> None:
+    learner = make_learner(model_dir)
+    learner.update(BATCH, make_settings())
+    learner.reset_reference()
+    learner.save(str(tmp_path / "first"))
+    learner.update(make_batch(seed=2), make_settings())
+    learner.stage()
+    files = learner.write(str(tmp_path / "second"), reference=False).files
+    assert files.keys() == names_below(tmp_path / "second") == {".metadata", "__0_0.distcp"}
+    shutil.copytree(tmp_path / "first" / "reference", tmp_path / "second" / "reference")
+    loaded = make_learner(model_dir)
+    loaded.load(str(tmp_path / "second"))
+    assert loaded.state_digest() == learner.state_digest()
+
+
+@pytest.mark.parametrize("part", ["", "reference"])
 @pytest.mark.parametrize("damage", ["missing", "truncated", "no-metadata"])
-def test_damaged_shards_are_refused(model_dir: Path, tmp_path: Path, damage: str) -> None:
+def test_damaged_shards_are_refused(
+    model_dir: Path, tmp_path: Path, damage: str, part: str
+) -> None:
     learner = make_learner(model_dir)
     learner.save(str(tmp_path))
-    shard = next(p for p in tmp_path.iterdir() if p.suffix == ".distcp")
+    shard = tmp_path / part / "__0_0.distcp"
     if damage == "missing":
         shard.unlink()
     elif damage == "truncated":
         shard.write_bytes(shard.read_bytes()[: shard.stat().st_size // 2])
     else:
-        (tmp_path / ".metadata").unlink()
+        (tmp_path / part / ".metadata").unlink()
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         learner.load(str(tmp_path))
 
@@ -79,12 +100,16 @@ def test_shards_of_another_model_are_refused(model_dir: Path, tmp_path: Path) ->
         other.load(str(tmp_path / "shards"))
 
 
-def test_shards_that_do_not_answer_are_not_broken_ones(model_dir: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("part", ["", "reference"])
+def test_shards_that_do_not_answer_are_not_broken_ones(
+    model_dir: Path, tmp_path: Path, part: str
+) -> None:
     """That would be final: exit code 13."""
     learner = make_learner(model_dir)
-    (shard,) = learner.save(str(tmp_path)).files.keys() - {".metadata"}
+    learner.save(str(tmp_path))
+    shard = Path(part, "__0_0.distcp")
     (tmp_path / shard).unlink()
-    (tmp_path / shard).symlink_to(shard)  # open: ELOOP
+    (tmp_path / shard).symlink_to(shard.name)  # open: ELOOP
     with pytest.raises(StorageError, match="cannot be read"):
         learner.load(str(tmp_path))
 
@@ -107,7 +132,7 @@ def test_a_disk_that_is_full_at_any_byte_is_a_storage_error(
 
 def test_files_are_listed_with_size_and_digest(model_dir: Path, tmp_path: Path) -> None:
     shards = make_learner(model_dir).save(str(tmp_path))
-    assert shards.files.keys() == {p.name for p in tmp_path.iterdir()}
+    assert shards.files.keys() == names_below(tmp_path)
     assert all(size == (tmp_path / n).stat().st_size for n, (size, _) in shards.files.items())
     assert all(digest == sha256(tmp_path / n) for n, (_, digest) in shards.files.items())
 

@@ -31,10 +31,10 @@ class SlowWriter(ScriptedLearners):
         self.gate = asyncio.Event()
         self.writing = 0
 
-    async def write(self, place: str) -> ShardFiles:
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         self.writing += 1
         await self.gate.wait()
-        return await super().write(place)
+        return await super().write(place, reference=reference)
 
 
 def slow_run(directory: Path, *, every: int = 3) -> tuple[Run, SlowWriter, Clock]:
@@ -46,8 +46,8 @@ def slow_run(directory: Path, *, every: int = 3) -> tuple[Run, SlowWriter, Clock
 
 
 async def until_waiting(run: Run) -> str:
-    """What status says then."""
-    while not (said := run.status.document().message):
+    """What status says then, and the learners are writing."""
+    while not (said := run.status.document().message) or not run.learners.writing:
         await asyncio.sleep(0)
     return said
 

@@ -117,7 +117,7 @@ def test_the_writer_gives_way_and_nobody_else_does(already: int, tmp_path: Path)
 
     def write() -> int:
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), nice)
-        write_shards({"probe": probe}, str(tmp_path), None)
+        write_shards({"": {"probe": probe}}, str(tmp_path), None)
         return priority()
 
     with ThreadPoolExecutor(1) as caller:

@@ -9,6 +9,7 @@ import hashlib
 import logging
 import re
 import uuid
+from collections.abc import Collection
 
 from prorl_trainer.checkpoint.manifest import (
     MANIFEST,
@@ -18,7 +19,7 @@ from prorl_trainer.checkpoint.manifest import (
     compare,
     parse_manifest,
 )
-from prorl_trainer.checkpoint.objects import Objects
+from prorl_trainer.checkpoint.objects import MAX_COPY_BYTES, Objects
 from prorl_trainer.errors import CheckpointError, StorageError
 
 log = logging.getLogger(__name__)
@@ -149,6 +150,15 @@ class BucketDraft:
         """See Draft."""
         self._objects.put(self._key(name), data)
         return FileEntry(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+
+    def share(self, source: Manifest, names: Collection[str]) -> bool:
+        """See Draft: copies that the bucket makes."""
+        largest = max(source.files[name].size_bytes for name in names)
+        if largest > MAX_COPY_BYTES:
+            log.info("%s is written anew: %d bytes are no copy", self.shards, largest)
+            return False
+        keys = {file_key(source.step, source, name): self._key(name) for name in names}
+        return all(self._objects.copy(key, own) for key, own in keys.items())
 
     def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
         """See Draft."""

@@ -9,7 +9,7 @@ import fnmatch
 import logging
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,6 +21,13 @@ from prorl_trainer.errors import CheckpointError, StorageError
 log = logging.getLogger(__name__)
 
 STEP_NAME = re.compile(r"^step-(\d{8})$")
+NO_LINK = frozenset(
+    {
+        errno.EPERM, errno.EACCES, errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL, errno.EMLINK,
+        errno.EXDEV, errno.ENOENT,
+    }
+)  # fmt: skip
+"""What a file system says that has no hard links, or not this one."""
 CLAIM = "attempt-{:08d}"
 CLAIM_NAME = re.compile(r"^attempt-(\d{8})$")
 
@@ -118,7 +125,11 @@ class Directory:
             return []
 
     def _directory(self, step: int) -> Path:
-        return self._path / f"step-{step:08d}"
+        return _directory(self._path, step)
+
+
+def _directory(path: Path, step: int) -> Path:
+    return path / f"step-{step:08d}"
 
 
 class DirectoryDraft:
@@ -144,6 +155,23 @@ class DirectoryDraft:
             self._files.write(self._path / name, data)
             return FileEntry(size_bytes=len(data), sha256=sha256(self._path / name))
 
+    def share(self, source: Manifest, names: Collection[str]) -> bool:
+        """See Draft: hard links."""
+        with storage_errors(self._target):
+            for name in names:
+                path = self._path / name
+                self._files.make_directory(path.parent)
+                try:
+                    self._files.link(_directory(self._path.parent, source.step) / name, path)
+                except OSError as error:
+                    if error.errno not in NO_LINK:
+                        raise
+                    log.warning("%s is written anew: no hard link: %s", path.parent, error)
+                    # Whoever writes must not find a link: it would write into both checkpoints.
+                    self._files.remove_tree(path.parent)
+                    return False
+        return True
+
     def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
         """See Draft."""
         path = self._path / name
@@ -158,7 +186,8 @@ class DirectoryDraft:
         """See Draft."""
         data = manifest.encode()
         with storage_errors(self._target):
-            self._files.sync(self._path / SHARDS)
+            for directory in {(self._path / name).parent for name in manifest.files} - {self._path}:
+                self._files.sync(directory)
             self._files.write(self._path / MANIFEST, data)
             self._files.sync(self._path)
 

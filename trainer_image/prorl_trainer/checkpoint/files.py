@@ -53,6 +53,10 @@ class Files:
         """Atomic; fails if target is a directory that is not empty."""
         source.rename(target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """A second name for a file; fails if target is there."""
+        target.hardlink_to(source)
+
     def remove_tree(self, path: Path) -> None:
         """Deletes a directory."""
         shutil.rmtree(path)

@@ -11,13 +11,15 @@ from pydantic import BaseModel, Field, ValidationError
 
 from prorl_trainer.errors import CheckpointError, one_line
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 MANIFEST = "manifest.json"
 DIGEST = "digest"
 """Key of the manifest's own sha256, over the canonical JSON of all its other keys."""
 STATE = "state.json"
 SHARDS = "shards"
 """Directory of the learners' files."""
+REFERENCE = "reference"
+"""Directory in it of those that hold the frozen reference."""
 
 
 class FileEntry(ApiModel):

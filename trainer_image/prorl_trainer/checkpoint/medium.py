@@ -3,6 +3,7 @@
 Methods raise StorageError when the place does not do what it is asked for.
 """
 
+from collections.abc import Collection
 from typing import Protocol
 
 from prorl_trainer.checkpoint.manifest import FileEntry, Manifest
@@ -23,8 +24,14 @@ class Draft(Protocol):
         """A document, durable."""
         ...
 
+    def share(self, source: Manifest, names: Collection[str]) -> bool:
+        """Takes files of another checkpoint as they are, without writing their bytes. False where
+        that cannot be done: they must be written then."""
+        ...
+
     def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
-        """A file of the learners, durable; it must have the size that its writer says."""
+        """A file of the learners, or a shared one, durable; it must have the size that its
+        writer says."""
         ...
 
     def seal(self, manifest: Manifest) -> None:

@@ -42,6 +42,8 @@ ANSWER_S = 30
 """Without a byte for so long, a connection is given up."""
 PART_BYTES = 16 * 2**20
 READ_BYTES = 2**20
+MAX_COPY_BYTES = 5 * 10**9
+"""S3 copies no larger object by itself."""
 MAX_PARTS = 9000
 """S3 takes 10,000 parts of one object."""
 FINAL = (
@@ -90,6 +92,16 @@ class Objects:
             return True
 
         return bool(self._try("create", key, create)) or self.get(key) == data
+
+    def copy(self, source: str, key: str) -> bool:
+        """Has the bucket do it, at most MAX_COPY_BYTES. False where it does not, and says why in
+        the log: the bytes can be uploaded."""
+        try:
+            obstore.copy(self._store, f"{self._prefix}/{source}", f"{self._prefix}/{key}")
+        except (BaseError, FileNotFoundError) as error:
+            log.warning("%s is written anew: no copy: %s", self.name(key), _cause(error))
+            return False
+        return True
 
     def upload(self, key: str, path: Path) -> None:
         """A file of any size, in parts; it is never in memory as a whole."""

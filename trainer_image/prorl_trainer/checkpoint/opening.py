@@ -1,11 +1,14 @@
-"""A checkpoint as it is read."""
+"""A checkpoint as it is read, or set aside where it cannot be used."""
 
+import logging
 from dataclasses import dataclass
 
 from prorl_trainer.checkpoint.documents import DOCUMENTS, parse_state
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.medium import Medium
 from prorl_trainer.checkpoint.state import RunState
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,3 +38,9 @@ def read_checkpoint(medium: Medium, step: int, *, hashes: bool) -> Checkpoint:
         manifest=manifest,
         state=state,
     )
+
+
+def set_aside(medium: Medium, step: int, reason: str) -> None:
+    """Quarantine: its bytes stay. Raises StorageError."""
+    log.error("checkpoint=%s quarantined: %s", medium.name(step), reason)
+    medium.set_aside(step, reason)

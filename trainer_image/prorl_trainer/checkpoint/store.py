@@ -7,25 +7,22 @@ leaves the previous checkpoint or the new one.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 
 from prorl_api.spec_lifecycle import Resume, ResumeFrom
 
-from prorl_trainer.checkpoint.documents import documents
+from prorl_trainer.checkpoint.commit import Commit, WriteShards
 from prorl_trainer.checkpoint.fence import claimed_number, refuse_other_spec, stale_steps
-from prorl_trainer.checkpoint.manifest import SHARDS, Manifest
-from prorl_trainer.checkpoint.medium import Draft, Medium
-from prorl_trainer.checkpoint.opening import Checkpoint, read_checkpoint
+from prorl_trainer.checkpoint.manifest import Manifest
+from prorl_trainer.checkpoint.medium import Medium
+from prorl_trainer.checkpoint.opening import Checkpoint, read_checkpoint, set_aside
 from prorl_trainer.checkpoint.prune import dispensable, healthy
+from prorl_trainer.checkpoint.references import ReferenceCopies
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
-from prorl_trainer.types import ShardFiles
 
 log = logging.getLogger(__name__)
-
-WriteShards = Callable[[str], Awaitable[ShardFiles]]
-"""Writes the learners' files to a place that a draft names."""
 
 Accept = Callable[[Checkpoint], object]
 """Raises if the run may not go on from it."""
@@ -37,6 +34,7 @@ class CheckpointStore:
     def __init__(self, medium: Medium, *, keep: int, durable_step: int | None = None) -> None:
         self._medium = medium
         self.keep = keep
+        self._references = ReferenceCopies()
         self._attempt = 0
         self._own: set[int] = set()
         """Attempts of this job, by their numbers in the store."""
@@ -95,7 +93,7 @@ class CheckpointStore:
                 f"(newest: step {found[-1]}). Use Latest, or another job name or claim."
             )
         for step in stale_steps(attempts):
-            self._set_aside(step, "an attempt that had been replaced wrote it")
+            set_aside(self._medium, step, "an attempt that had been replaced wrote it")
             found.remove(step)
         if isinstance(resume, int):
             return self._resume_at(resume, found, accept)
@@ -103,11 +101,10 @@ class CheckpointStore:
             try:
                 checkpoint = self._open(step)
             except ValueError as error:
-                self._set_aside(step, str(error))
+                set_aside(self._medium, step, str(error))
                 continue
             accept(checkpoint)
-            self.last_step = step
-            return checkpoint
+            return self._loaded(checkpoint)
         if found or self._medium.aside():
             raise CheckpointError(
                 f"None of the checkpoints in {self._medium.place} can be loaded; they were kept as "
@@ -136,8 +133,13 @@ class CheckpointStore:
         accept(checkpoint)
         for later in reversed(self._medium.steps()):
             if later > step:
-                self._set_aside(later, reason)
-        self.last_step = step
+                set_aside(self._medium, later, reason)
+        return self._loaded(checkpoint)
+
+    def _loaded(self, checkpoint: Checkpoint) -> Checkpoint:
+        state = checkpoint.state
+        self.last_step = state.step
+        self._references.loaded(state.step, state.reference.version)
         return checkpoint
 
     def _attempts(self, steps: list[int]) -> list[tuple[int, int]]:
@@ -148,67 +150,12 @@ class CheckpointStore:
         return found
 
     async def commit(self, state: RunState, write_shards: WriteShards, now: float) -> Manifest:
-        """Makes the state durable. Raises StorageError, CheckpointError (stale attempt).
-
-        The shards' hashes are their writers' word until the checkpoint is loaded; reading them
-        all back here would double the time of a save. Sizes are compared now.
-        """
-        draft = await asyncio.to_thread(self._begin, state)
-        try:
-            shards = await write_shards(draft.shards)
-            manifest = await asyncio.to_thread(self._finish, draft, state, shards, now)
-        except BaseException:
-            draft.discard()
-            raise
-        # A newer attempt that claimed before our last act has perhaps not seen the result.
-        await asyncio.to_thread(self._refuse_if_replaced, state.step)
+        """Makes the state durable. Raises StorageError, CheckpointError (stale attempt)."""
+        commit = Commit(self._medium, self._attempt, self._references, state)
+        manifest = await commit.run(write_shards, now)
         self.last_step = state.step
         await asyncio.to_thread(self._prune, state)
         return manifest
-
-    def _begin(self, state: RunState) -> Draft:
-        # Ranks that outlived a lost one may have written on into what was removed.
-        self._medium.sweep(self._attempt)
-        return self._medium.begin(state.step, self._attempt)
-
-    def _finish(self, draft: Draft, state: RunState, shards: ShardFiles, now: float) -> Manifest:
-        entries = {name: draft.write(name, data) for name, data in documents(state).items()}
-        for shard, (size, digest) in sorted(shards.files.items()):
-            name = f"{SHARDS}/{shard}"
-            entries[name] = draft.accept(name, size, digest)
-        manifest = Manifest(
-            step=state.step, attempt=self._attempt, job_uid=state.job_uid, created=now,
-            data=draft.data, files=entries,
-        )  # fmt: skip
-        draft.seal(manifest)
-        self._refuse_if_replaced(state.step)
-        self._make_way(state.step)
-        draft.publish()
-        return manifest
-
-    def _refuse_if_replaced(self, step: int) -> None:
-        newest = max(self._medium.claims(), default=0)
-        if newest > self._attempt:
-            raise CheckpointError(
-                f"Attempt {self._attempt} may not commit {self._medium.name(step)}: attempt "
-                f"{newest} has taken over."
-            )
-
-    def _make_way(self, step: int) -> None:
-        """An older attempt may have committed this step after we had loaded an earlier one."""
-        if step not in self._medium.steps():
-            return
-        try:
-            attempt = self._medium.manifest(step).attempt
-        except ValueError as error:
-            self._set_aside(step, str(error))
-            return
-        if attempt >= self._attempt:
-            raise CheckpointError(
-                f"{self._medium.name(step)} exists already, written by attempt {attempt}; a "
-                "checkpoint is never overwritten."
-            )
-        self._set_aside(step, f"of attempt {attempt}, superseded by {self._attempt}")
 
     def open(self, step: int) -> Checkpoint:
         """The checkpoint of this step, every byte verified. Raises CheckpointError if it is
@@ -243,7 +190,3 @@ class CheckpointStore:
 
     def _open(self, step: int) -> Checkpoint:
         return read_checkpoint(self._medium, step, hashes=True)
-
-    def _set_aside(self, step: int, reason: str) -> None:
-        log.error("checkpoint=%s quarantined: %s", self._medium.name(step), reason)
-        self._medium.set_aside(step, reason)

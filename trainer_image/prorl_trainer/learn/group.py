@@ -113,9 +113,9 @@ class RayLearnerGroup:
         """See protocols.LearnerGroup."""
         await self._all("stage")
 
-    async def write(self, place: str) -> ShardFiles:
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         """See protocols.LearnerGroup."""
-        found: list[ShardFiles] = await self._all("write", place, thread=WRITING)
+        found: list[ShardFiles] = await self._all("write", place, reference, thread=WRITING)
         return ShardFiles(files={k: v for shards in found for k, v in shards.files.items()})
 
     async def load(self, place: str) -> None:

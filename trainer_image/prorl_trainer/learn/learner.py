@@ -13,11 +13,12 @@ from prorl_api.spec_roles import Precision
 from torch import Tensor
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
+from prorl_trainer.checkpoint.manifest import REFERENCE
 from prorl_trainer.errors import ConfigError
 from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.layout import checkpoint_activations, shard
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy
-from prorl_trainer.learn.shards import read_shards, write_shards
+from prorl_trainer.learn.shards import parts_of, read_shards, write_shards
 from prorl_trainer.learn.staging import Staging
 from prorl_trainer.learn.step import Networks, run_step
 from prorl_trainer.learn.weights import Outlet
@@ -141,15 +142,19 @@ class Learner:
         self._staged |= self._staging.take(state)
         self._reference_is_staged = True
 
-    def write(self, place: str) -> ShardFiles:
-        """Writes what was staged; every file is durable then. It may run in another thread while
-        anything else but stage is called. Raises StorageError."""
-        return write_shards(self._staged, place, self._writers)
+    def write(self, place: str, reference: bool = True) -> ShardFiles:
+        """Writes what was staged, the reference or not; every file is durable then. It may run in
+        another thread while anything else but stage is called. Raises StorageError."""
+        parts = parts_of(self._staged)
+        if not reference:
+            del parts[REFERENCE]
+        return write_shards(parts, place, self._writers)
 
     def load(self, place: str) -> None:
         """Loads what write wrote, from any number of ranks. Raises CheckpointError."""
         state = self._state()
-        read_shards(state, place, alone=self._alone)
+        for name, part in parts_of(state).items():
+            read_shards(part, f"{place}/{name}".rstrip("/"), alone=self._alone)
         set_state_dict(
             self._policy,
             self._optimizer,

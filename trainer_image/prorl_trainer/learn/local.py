@@ -55,9 +55,9 @@ class InProcessLearnerGroup:
         """See protocols.LearnerGroup."""
         self.learner.stage()
 
-    async def write(self, place: str) -> ShardFiles:
+    async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         """See protocols.LearnerGroup."""
-        return await asyncio.to_thread(self.learner.write, place)
+        return await asyncio.to_thread(self.learner.write, place, reference)
 
     async def load(self, place: str) -> None:
         """See protocols.LearnerGroup."""

@@ -18,6 +18,7 @@ import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
 
 from prorl_trainer.checkpoint.files import storage_error
+from prorl_trainer.checkpoint.manifest import REFERENCE
 from prorl_trainer.errors import CheckpointError, StorageError, one_line
 from prorl_trainer.learn.hashed_files import HashedFiles
 from prorl_trainer.types import ShardFiles
@@ -31,11 +32,21 @@ FAULTS = (OSError, ValueError, KeyError, CheckpointException)
 """What reading shards may raise."""
 
 
-def write_shards(state: dict[str, Any], place: str, group: dist.ProcessGroup | None) -> ShardFiles:
+Parts = dict[str, dict[str, Any]]
+"""What is written apart, by its directory in the place; "" is the place itself."""
+
+
+def parts_of(state: dict[str, Any]) -> Parts:
+    """The reference has files of its own: most checkpoints share them with an earlier one."""
+    trained = {name: part for name, part in state.items() if name != REFERENCE}
+    return {"": trained, REFERENCE: {REFERENCE: state[REFERENCE]}}
+
+
+def write_shards(parts: Parts, place: str, group: dist.ProcessGroup | None) -> ShardFiles:
     """A collective of `group`, which must have a CPU backend; None: the only rank. Raises
     StorageError."""
     with ThreadPoolExecutor(1, initializer=_give_way) as writer:
-        return writer.submit(_write_to, state, place, group).result()
+        return writer.submit(_write_to, parts, place, group).result()
 
 
 def _give_way() -> None:
@@ -45,9 +56,12 @@ def _give_way() -> None:
     os.setpriority(*thread, min(MAX_NICE, os.getpriority(*thread) + WRITER_NICE))
 
 
-def _write_to(state: dict[str, Any], place: str, group: dist.ProcessGroup | None) -> ShardFiles:
+def _write_to(parts: Parts, place: str, group: dist.ProcessGroup | None) -> ShardFiles:
+    files: dict[str, tuple[int, str]] = {}
     with _directory_for(place) as directory:
-        files = _write(state, directory, group)
+        for part, state in parts.items():
+            written = _write(state, directory / part, group)
+            files |= {str(Path(part, name)): entry for name, entry in written.items()}
         if place.startswith(BUCKET_SCHEME):
             from prorl_trainer.checkpoint.objects import Objects  # its library is large
 
