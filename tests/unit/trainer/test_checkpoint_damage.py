@@ -81,7 +81,7 @@ def test_a_checkpoint_under_the_name_of_another_step_is_quarantined(tmp_path):
     assert latest_step(tmp_path) == 1
 
 
-class NewerManifest(Manifest):
+class OtherManifest(Manifest):
     step: int = 1
     attempt: int = 1
     job_uid: str = "job"
@@ -100,11 +100,12 @@ def test_a_bit_that_flips_in_its_version_does_not_make_it_a_newer_ones(tmp_path)
     assert latest_step(tmp_path) == 1
 
 
-def test_what_a_newer_version_wrote_is_refused_and_left_alone(tmp_path):
+@pytest.mark.parametrize(("version", "age"), [(3, "a newer"), (1, "an older")])
+def test_what_another_version_wrote_is_refused_and_left_alone(tmp_path, version, age):
     commit(opened(tmp_path), 1)
     manifest = tmp_path / "step-00000001" / "manifest.json"
-    manifest.write_bytes(NewerManifest(schema_version=3).encode())
-    with pytest.raises(CheckpointError, match="written by a newer version"):
+    manifest.write_bytes(OtherManifest(schema_version=version).encode())
+    with pytest.raises(CheckpointError, match=f"written by {age} version"):
         opened(tmp_path).load(Resume.LATEST)
     assert manifest.exists()
 

@@ -10,7 +10,7 @@ from prorl_trainer.checkpoint.objects import Objects
 
 def download(objects: Objects, step: int, directory: Path) -> None:
     """Into an empty directory. Raises ValueError naming the first file that is not as the manifest
-    says, StorageError, CheckpointError if a newer version wrote it."""
+    says, StorageError, CheckpointError if another version wrote it."""
     manifest = Bucket(objects).manifest(step)
     with storage_errors(directory):
         for name, entry in sorted(manifest.files.items()):

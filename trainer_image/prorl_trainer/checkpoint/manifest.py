@@ -59,7 +59,7 @@ class Manifest(ApiModel):
 
 
 def read_manifest(directory: Path) -> Manifest:
-    """Raises ValueError with what is wrong, CheckpointError if a newer version has written it."""
+    """Raises ValueError with what is wrong, CheckpointError if another version has written it."""
     try:
         data = (directory / MANIFEST).read_bytes()
     except (FileNotFoundError, NotADirectoryError) as error:
@@ -70,7 +70,7 @@ def read_manifest(directory: Path) -> Manifest:
 def parse_manifest(data: bytes, where: str) -> Manifest:
     """See read_manifest. `where` is what messages call the checkpoint."""
     document = _as_written(data)
-    _refuse_newer(document, where)
+    _refuse_other_version(document, where)
     try:
         return Manifest.model_validate(document)
     except ValidationError as error:
@@ -94,15 +94,16 @@ def _digest(document: dict[str, Any]) -> str:
     return hashlib.sha256(dumps(document).encode()).hexdigest()
 
 
-def _refuse_newer(document: dict[str, Any], where: str) -> None:
-    """What a newer version wrote is not broken: it must not be set aside."""
+def _refuse_other_version(document: dict[str, Any], where: str) -> None:
+    """What another version wrote is not broken: it must not be set aside."""
     try:
         version = _Version.model_validate(document).schema_version
     except ValidationError:
         return  # the caller says what is wrong
-    if version > SCHEMA_VERSION:
+    if version != SCHEMA_VERSION:
+        age = "a newer" if version > SCHEMA_VERSION else "an older"
         raise CheckpointError(
-            f"{where} was written by a newer version (schemaVersion {version}, this one reads "
+            f"{where} was written by {age} version (schemaVersion {version}, this one reads "
             f"{SCHEMA_VERSION}). Use the image that wrote it."
         )
 

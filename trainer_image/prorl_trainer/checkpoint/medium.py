@@ -78,7 +78,7 @@ class Medium(Protocol):
         ...
 
     def manifest(self, step: int) -> Manifest:
-        """Raises ValueError with what is wrong, CheckpointError if a newer version wrote it."""
+        """Raises ValueError with what is wrong, CheckpointError if another version wrote it."""
         ...
 
     def check(self, step: int, manifest: Manifest, *, hashes: bool) -> None:

@@ -25,7 +25,7 @@ class Checkpoint:
 
 def read_checkpoint(medium: Medium, step: int, *, hashes: bool) -> Checkpoint:
     """Verified: every byte, or sizes only. Raises ValueError with what is wrong, CheckpointError if
-    a newer version wrote it, StorageError if it cannot be read."""
+    another version wrote it, StorageError if it cannot be read."""
     manifest = medium.manifest(step)
     medium.check(step, manifest, hashes=hashes)
     names = [name for name in DOCUMENTS if name in manifest.files]

@@ -81,7 +81,7 @@ class CheckpointStore:
 
         A broken one is set aside and the one before is used; so is one that a replaced attempt
         committed after all. Raises CheckpointError when all are broken, when `resume` does not fit
-        what is there, or when a newer version wrote it; StorageError when one cannot be read.
+        what is there, or when another version wrote it; StorageError when one cannot be read.
         """
         found = self._medium.steps()
         attempts = self._attempts(found)
