@@ -45,7 +45,7 @@ class Recording(Learner):
     def stage_with(self, more: T) -> T:
         """The next write has this to write too."""
         self.stage()
-        self._staged |= {"more": more}
+        self._staging.whole()["more"] = more
         return more
 
     def parts(self) -> dict[str, str]:

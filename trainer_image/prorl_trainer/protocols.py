@@ -53,7 +53,8 @@ class LearnerGroup(Protocol):
         ...
 
     async def stage(self) -> None:
-        """Copies policy, optimizer and reference into host memory, for write."""
+        """Policy, optimizer and reference as they are now are what write writes: they are copied
+        into host memory, and whatever changes them waits for that."""
         ...
 
     async def write(self, place: str, *, reference: bool = True) -> ShardFiles:

@@ -98,6 +98,7 @@ def test_a_learner_holds_exactly_the_weights_gradients_moments_and_reference(
     # As budget_roles.trainer counts them: 4 of each, moments twice.
     assert sum(t.nbytes for t in tensors) == (4 + 4 + 8 + 4) * shape.parameters
     learner.stage()
+    learner._staging.whole()
     staged = [t for t in learner._staging._held.values() if t.ndim]
     # As budget_roles.staging counts them; each parameter's step counter is left out.
     assert sum(t.nbytes for t in staged) == 16 * shape.parameters

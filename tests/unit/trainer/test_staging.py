@@ -2,9 +2,10 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -39,6 +40,39 @@ class Probe:
     def __reduce__(self) -> tuple[type, tuple[()]]:
         self.priorities.add(priority())
         return Probe, ()
+
+
+class Uncopyable:
+    """In a state: there is no memory for it."""
+
+    def __deepcopy__(self, _: object) -> None:
+        raise MemoryError("no room")
+
+
+class SlowStaging:
+    """Tensors are copied when they may be; `awaited` tells that somebody waits for that."""
+
+    def __init__(self, patch: pytest.MonkeyPatch) -> None:
+        self.may_copy, self.awaited = threading.Event(), threading.Event()
+        copy, whole = Staging._copy, Staging.whole
+
+        def slow_copy(staging: Staging, name: str, value: torch.Tensor) -> torch.Tensor:
+            assert self.may_copy.wait(LONGEST_WAIT_S)
+            return copy(staging, name, value)
+
+        def seen(staging: Staging) -> dict[str, Any]:
+            if not staging._copying.done():
+                self.awaited.set()
+            return whole(staging)
+
+        patch.setattr(Staging, "_copy", slow_copy)
+        patch.setattr(Staging, "whole", seen)
+
+
+def staged(staging: Staging, state: dict[str, Any]) -> dict[str, Any]:
+    """Its copy."""
+    staging.begin(state)
+    return staging.whole()
 
 
 def priority() -> int:
@@ -126,17 +160,56 @@ def test_the_writer_gives_way_and_nobody_else_does(already: int, tmp_path: Path)
     assert priority() == before
 
 
+CHANGES: dict[str, Callable[[Recording, Path], object]] = {
+    "update": lambda learner, _: learner.update(make_batch(seed=2), make_settings()),
+    "reset": lambda learner, _: learner.reset_reference(clear_optimizer=True),
+    "load": lambda learner, start: learner.load(str(start)),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES)
+def test_what_changes_the_state_waits_until_all_of_it_is_copied(
+    learner: Recording,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    change: Callable[[Recording, Path], object],
+) -> None:
+    learner.save(str(tmp_path / "start"))
+    learner.update(make_batch(), make_settings())
+    expected = learner.state_digest()
+    slow = SlowStaging(monkeypatch)
+    learner.stage()
+    with ThreadPoolExecutor(1) as loop:
+        changing = loop.submit(change, learner, tmp_path / "start")
+        assert slow.awaited.wait(LONGEST_WAIT_S)
+        assert learner.state_digest() == expected
+        slow.may_copy.set()
+        changing.result()
+    assert learner.state_digest() != expected
+    learner.write(str(tmp_path / "shards"))
+    learner.load(str(tmp_path / "shards"))
+    assert learner.state_digest() == expected
+
+
 def test_the_same_memory_is_used_again() -> None:
     staging, weights = Staging(), torch.arange(4.0)
-    first = staging.take({"a": {"b": weights}, "steps": [1]})
+    first = staged(staging, {"a": {"b": weights}, "steps": [1]})
     weights += 1
-    second = staging.take({"a": {"b": weights}, "steps": [1]})
+    second = staged(staging, {"a": {"b": weights}, "steps": [1]})
     assert second["a"]["b"].data_ptr() == first["a"]["b"].data_ptr() != weights.data_ptr()
     assert torch.equal(second["a"]["b"], weights)
 
 
 def test_lists_of_a_state_are_copied_too() -> None:
     groups = [{"lr": 0.1}]
-    staged = Staging().take({"param_groups": groups})
+    found = staged(Staging(), {"param_groups": groups})
     groups[0]["lr"] = 0.2
-    assert staged == {"param_groups": [{"lr": 0.1}]}
+    assert found == {"param_groups": [{"lr": 0.1}]}
+
+
+def test_what_the_copying_fails_with_is_raised_by_who_needs_the_copy() -> None:
+    staging = Staging()
+    staging.begin({"policy": Uncopyable()})
+    for _ in range(2):
+        with pytest.raises(MemoryError, match="no room"):
+            staging.whole()

@@ -17,6 +17,7 @@ from prorl_trainer.checkpoint.manifest import REFERENCE
 from prorl_trainer.errors import ConfigError
 from prorl_trainer.learn.digest import digest
 from prorl_trainer.learn.layout import checkpoint_activations, shard
+from prorl_trainer.learn.optimizer import clear_state, make_optimizer
 from prorl_trainer.learn.policy import HF_PREFIX, full, load_policy
 from prorl_trainer.learn.shards import parts_of, read_shards, write_shards
 from prorl_trainer.learn.staging import Staging
@@ -92,7 +93,7 @@ class Learner:
         )
         self._outlet = Outlet(settings.rank, self.named_weights, self.weight_shapes)
         self._staging = Staging()
-        self._staged: dict[str, Any] = {}
+        self._optimizer.register_step_pre_hook(self._before_change)
         self._reference_is_staged = False
 
     def _join(self) -> None:
@@ -121,6 +122,7 @@ class Learner:
 
     def reset_reference(self, source: str | None = None, clear_optimizer: bool = False) -> None:
         """See protocols.LearnerGroup; shard by shard, so no rank ever holds a whole model."""
+        self._before_change()
         weights = self._policy.state_dict()
         if source is not None:
             # Not into the reference itself: a load that fails has already written a part.
@@ -132,26 +134,31 @@ class Learner:
             clear_state(self._optimizer)
 
     def stage(self) -> None:
-        """Copies this rank's shards into host memory, for write.
+        """Begins to copy this rank's shards into host memory, for write; whatever changes them
+        waits for that.
 
         There is no random state: dropout is off, and engines draw from seeds of their requests.
         """
         state = self._state()
         if self._reference_is_staged:
             del state["reference"]  # a quarter of all bytes, and only a reset changes it
-        self._staged |= self._staging.take(state)
+        self._staging.begin(state)
         self._reference_is_staged = True
+
+    def _before_change(self, *_: object) -> None:
+        self._staging.whole()
 
     def write(self, place: str, reference: bool = True) -> ShardFiles:
         """Writes what was staged, the reference or not; every file is durable then. It may run in
         another thread while anything else but stage is called. Raises StorageError."""
-        parts = parts_of(self._staged)
+        parts = parts_of(self._staging.whole())
         if not reference:
             del parts[REFERENCE]
         return write_shards(parts, place, self._writers)
 
     def load(self, place: str) -> None:
         """Loads what write wrote, from any number of ranks. Raises CheckpointError."""
+        self._before_change()
         state = self._state()
         for name, part in parts_of(state).items():
             read_shards(part, f"{place}/{name}".rstrip("/"), alone=self._alone)
@@ -217,32 +224,6 @@ class Learner:
         self._outlet.close()
         if dist.is_initialized():
             dist.destroy_process_group()
-
-
-def make_optimizer(policy: torch.nn.Module) -> torch.optim.AdamW:
-    """Adam without decay, which would pull the policy away from both reward and reference.
-
-    Its moments exist from the start: get_state_dict would otherwise make them by a step with zero
-    gradients, and the first real step would count as the second one.
-    """
-    optimizer = torch.optim.AdamW(
-        policy.parameters(), lr=0.0, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0
-    )
-    for parameter in policy.parameters():
-        optimizer.state[parameter] = {
-            "step": torch.zeros((), dtype=torch.float32),
-            "exp_avg": torch.zeros_like(parameter),
-            "exp_avg_sq": torch.zeros_like(parameter),
-        }
-    return optimizer
-
-
-@torch.no_grad()
-def clear_state(optimizer: torch.optim.Optimizer) -> None:
-    """Zeroes the moments and the step counters, as if no step had been taken."""
-    for state in optimizer.state.values():
-        for tensor in state.values():
-            tensor.zero_()
 
 
 def pick_device(num_gpus: int) -> str:
