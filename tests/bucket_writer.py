@@ -4,7 +4,6 @@ python tests/bucket_writer.py URI WRITE
 """
 
 import asyncio
-import hashlib
 import os
 import signal
 import sys
@@ -12,6 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prorl_trainer.checkpoint.bucket import Bucket
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.objects import Objects
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -33,7 +33,7 @@ async def write_shards(place: str, *, reference: bool = True) -> ShardFiles:
     files = {"__0_0.distcp": SHARD} | ({"reference/__0_0.distcp": REFERENCE} if reference else {})
     for name, data in files.items():
         Objects(place).put(name, data)
-    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
+    return ShardFiles(files={k: (len(v), checksum_of(v)) for k, v in files.items()})
 
 
 def make_state(step: int) -> RunState:

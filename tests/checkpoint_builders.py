@@ -1,10 +1,10 @@
 """A store in a directory, and file operations that fail."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.files import Files, storage_errors
 from prorl_trainer.checkpoint.state import RunState
@@ -63,7 +63,7 @@ async def write_shards(place: str, *, reference: bool = True) -> ShardFiles:
             Path(place, name).parent.mkdir(exist_ok=True)
             with Path(place, name).open("xb") as file:
                 file.write(data)
-    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
+    return ShardFiles(files={k: (len(v), checksum_of(v)) for k, v in files.items()})
 
 
 def commit(store: CheckpointStore, step: int, **fields) -> None:

@@ -10,7 +10,6 @@ bad load is any other, or one of any other bytes than were written.
 
 import argparse
 import asyncio
-import hashlib
 import json
 import random
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -58,7 +58,7 @@ async def _write(step: int, place: str, *, reference: bool) -> ShardFiles:
     for name, data in files.items():
         Path(place, name).parent.mkdir(exist_ok=True)
         Path(place, name).write_bytes(data)
-    return ShardFiles(files={k: (len(v), hashlib.sha256(v).hexdigest()) for k, v in files.items()})
+    return ShardFiles(files={k: (len(v), checksum_of(v)) for k, v in files.items()})
 
 
 def _cut(rng: random.Random, path: Path, _: Path) -> None:

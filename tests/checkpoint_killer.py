@@ -11,7 +11,6 @@ trace (root). Prints one JSON line.
 
 import argparse
 import asyncio
-import hashlib
 import json
 import os
 import re
@@ -26,6 +25,7 @@ from subprocess import PIPE
 from typing import Any
 
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -54,7 +54,7 @@ async def write_shards(place: str, *, reference: bool) -> ShardFiles:
             file.write(SHARD)
             file.flush()
             os.fsync(file.fileno())
-    digest = hashlib.sha256(SHARD).hexdigest()
+    digest = checksum_of(SHARD)
     return ShardFiles(files=dict.fromkeys(names, (len(SHARD), digest)))
 
 

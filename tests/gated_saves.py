@@ -1,13 +1,13 @@
 """Saves over a real store, whose writers wait until they are let go."""
 
 import asyncio
-import hashlib
 from collections.abc import Sequence
 from contextlib import nullcontext
 from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
 from prorl_trainer import actions
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -41,7 +41,7 @@ class Learners:
             raise failure
         Path(place, "a").write_bytes(self._staged)
         self.log.append("written")
-        return ShardFiles(files={"a": (1, hashlib.sha256(self._staged).hexdigest())})
+        return ShardFiles(files={"a": (1, checksum_of(self._staged))})
 
     async def load(self, place: str) -> None:
         self.policy = Path(place, "a").read_bytes()

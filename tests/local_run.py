@@ -142,7 +142,7 @@ def learned(run: LocalRun) -> list[tuple[int, float, float]]:
 
 
 def weights(run: LocalRun) -> dict[str, str]:
-    """File -> sha256 of policy, reference and optimizer after the last step."""
+    """File -> checksum of policy, reference and optimizer after the last step."""
     manifest = read_manifest(run.checkpoints()[-1])
     assert manifest.step == STEPS
-    return {n: e.sha256 for n, e in manifest.files.items() if n.endswith(".distcp")}
+    return {n: e.checksum for n, e in manifest.files.items() if n.endswith(".distcp")}

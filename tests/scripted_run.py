@@ -1,7 +1,6 @@
 """A run of the loop in a directory: scripted learners, prompts and engines, a real store."""
 
 import asyncio
-import hashlib
 import json
 from collections.abc import Sequence
 from functools import partial
@@ -14,6 +13,7 @@ from prorl_api.status import Progress
 from prorl_api.wire import RoleCount, Stage, StatusDocument
 from prorl_trainer import actions
 from prorl_trainer.ahead import Collector
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.manifest import Manifest
 from prorl_trainer.checkpoint.state import RunState
@@ -103,7 +103,7 @@ class ScriptedLearners:
     async def write(self, place: str, *, reference: bool = True) -> ShardFiles:
         data = self.staged
         Path(place, "a").write_bytes(data)
-        return ShardFiles(files={"a": (len(data), hashlib.sha256(data).hexdigest())})
+        return ShardFiles(files={"a": (len(data), checksum_of(data))})
 
     async def load(self, place: str) -> None:
         self.policy = json.loads(Path(place, "a").read_text())

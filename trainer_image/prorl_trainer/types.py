@@ -193,6 +193,6 @@ class UpdateResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardFiles:
-    """What a rank wrote into a checkpoint directory: relative path -> (size in bytes, sha256)."""
+    """What a rank wrote into a checkpoint directory: relative path -> (size in bytes, checksum)."""
 
     files: dict[str, tuple[int, str]]

@@ -28,7 +28,7 @@ def test_each_is_listed_and_a_flipped_bit_is_found_by_verify_only(monkeypatch, c
     assert (code, [row["state"] for row in json.loads(said.out)]) == (0, ["ok", "ok", "ok"])
     code, said = listed(monkeypatch, capsys, "q", "--verify")
     assert code == 13
-    assert "bad: shards/__0_0.distcp has another sha256" in said.out
+    assert "bad: shards/__0_0.distcp has another checksum" in said.out
     assert shard.exists(), "looking changes nothing"
 
 

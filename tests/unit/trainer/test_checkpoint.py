@@ -34,7 +34,7 @@ def test_one_checkpoint_opens_by_its_step_and_a_lost_or_corrupt_one_says_why(tmp
     assert store.open(1).state.step == 1
     assert store.last_step == 2, "the newest one still is"
     (tmp_path / "step-00000001" / "shards" / "__0_0.distcp").write_bytes(b"x" * len(SHARD))
-    with pytest.raises(CheckpointError, match=r"step-00000001 cannot be used: .* another sha256"):
+    with pytest.raises(CheckpointError, match=r"step-00000001 cannot be used: .* another checksum"):
         store.open(1)
     with pytest.raises(CheckpointError, match=r"step-00000007 cannot be used: .* missing"):
         store.open(7)

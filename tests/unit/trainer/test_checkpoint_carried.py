@@ -1,13 +1,13 @@
 """Groups that wait for the next step: a file of the checkpoint like any other."""
 
 import asyncio
-import hashlib
 import json
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.documents import CARRIED, documents, parse_state
 from prorl_trainer.checkpoint.state import RunState
@@ -33,7 +33,7 @@ def make_state(step: int, *groups: CarriedGroup) -> RunState:
 
 async def write_shards(place: str, *, reference: bool) -> ShardFiles:
     Path(place, "shard").write_bytes(b"w")
-    return ShardFiles(files={"shard": (1, hashlib.sha256(b"w").hexdigest())})
+    return ShardFiles(files={"shard": (1, checksum_of(b"w"))})
 
 
 def opened(directory: Path) -> CheckpointStore:

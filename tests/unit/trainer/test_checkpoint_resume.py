@@ -1,11 +1,11 @@
 """checkpoint.resume: what a job does beside the checkpoints of a former one."""
 
 import asyncio
-import hashlib
 from pathlib import Path
 
 import pytest
 from prorl_api.spec_lifecycle import Resume
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.checkpoint.store import CheckpointStore
@@ -17,7 +17,7 @@ FORMER, MINE = "uid-of-the-former", "uid-of-mine"
 
 async def write_shards(place: str, *, reference: bool) -> ShardFiles:
     Path(place, "a").write_bytes(b"x")
-    return ShardFiles(files={"a": (1, hashlib.sha256(b"x").hexdigest())})
+    return ShardFiles(files={"a": (1, checksum_of(b"x"))})
 
 
 def opened(directory: Path, job_uid: str, attempt: int) -> CheckpointStore:
@@ -75,7 +75,7 @@ def test_no_step_can_be_gone_on_from_where_there_is_none(tmp_path: Path) -> None
 
 def test_a_broken_step_is_refused_and_all_stay_as_they_are(former: Path) -> None:
     (former / "step-00000020/shards/a").write_bytes(b"y")
-    with pytest.raises(CheckpointError, match="shards/a has another sha256"):
+    with pytest.raises(CheckpointError, match="shards/a has another checksum"):
         opened(former, MINE, 1).load(20)
     assert Directory(former).steps() == [10, 20, 30, 40]
 

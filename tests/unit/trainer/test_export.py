@@ -14,12 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from learner_builders import build_model_dir
 from prorl_api.spec_output import ExportDtype
-from prorl_trainer.checkpoint.manifest import sha256
 from prorl_trainer.errors import CheckpointError, ConfigError, StorageError
 from prorl_trainer.export.__main__ import find_checkpoint
 from prorl_trainer.export.card import CardFacts, build_card
 from prorl_trainer.export.export import write_export
-from prorl_trainer.export.manifest import ExportManifest
+from prorl_trainer.export.manifest import ExportManifest, sha256
 from prorl_trainer.export.policy_weights import PolicyWeights
 from prorl_trainer.export.safetensors_file import split_files
 from prorl_trainer.export.target import DirectoryTarget

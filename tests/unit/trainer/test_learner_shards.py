@@ -8,7 +8,7 @@ import torch
 from full_disk import full_disk
 from learner_builders import build_model_dir, make_batch, make_settings, names_below
 from learner_rank import make_learner
-from prorl_trainer.checkpoint.manifest import sha256
+from prorl_trainer.checkpoint.checksum import file_checksum
 from prorl_trainer.errors import (
     CheckpointError,
     StorageError,
@@ -134,7 +134,7 @@ def test_files_are_listed_with_size_and_digest(model_dir: Path, tmp_path: Path) 
     shards = make_learner(model_dir).save(str(tmp_path))
     assert shards.files.keys() == names_below(tmp_path)
     assert all(size == (tmp_path / n).stat().st_size for n, (size, _) in shards.files.items())
-    assert all(digest == sha256(tmp_path / n) for n, (_, digest) in shards.files.items())
+    assert all(digest == file_checksum(tmp_path / n) for n, (_, digest) in shards.files.items())
 
 
 @pytest.mark.parametrize("tied", [True, False])

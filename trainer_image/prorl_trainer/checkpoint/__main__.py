@@ -71,8 +71,8 @@ def _cell(row: Row, column: str) -> str:
 def _differences(rows: list[Row]) -> list[str]:
     lines = []
     for row in rows:
-        values = row.get("sha256") or row["values"]
-        words = [str(v)[:12] if "sha256" in row else json.dumps(v)[:200] for v in values]
+        values = row.get("checksum") or row["values"]
+        words = [str(v)[:12] if "checksum" in row else json.dumps(v)[:200] for v in values]
         lines.append(f"{row.get('file') or row['field']}: {words[0]} -> {words[1]}")
     return lines or ["no difference"]
 

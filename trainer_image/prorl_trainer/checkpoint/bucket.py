@@ -5,12 +5,12 @@ attempt), and creating manifest.json, which fails if there is one, is the commit
 checkpoint aside its manifest is copied to manifest.json.bad-*, then deleted; its files stay.
 """
 
-import hashlib
 import logging
 import re
 import uuid
 from collections.abc import Collection
 
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.manifest import (
     MANIFEST,
     SHARDS,
@@ -83,9 +83,9 @@ class Bucket:
             key = file_key(step, manifest, name)
             if key not in sizes:
                 raise ValueError(f"{name} is missing")
-            compare(name, FileEntry(size_bytes=sizes[key], sha256=entry.sha256), entry)
+            compare(name, FileEntry(size_bytes=sizes[key], checksum=entry.checksum), entry)
             if hashes:
-                compare(name, self._objects.digest(key) or FileEntry(size_bytes=0, sha256=""),
+                compare(name, self._objects.digest(key) or FileEntry(size_bytes=0, checksum=""),
                         entry)  # fmt: skip
 
     def document(self, step: int, manifest: Manifest, name: str) -> bytes:
@@ -149,7 +149,7 @@ class BucketDraft:
     def write(self, name: str, data: bytes) -> FileEntry:
         """See Draft."""
         self._objects.put(self._key(name), data)
-        return FileEntry(size_bytes=len(data), sha256=hashlib.sha256(data).hexdigest())
+        return FileEntry(size_bytes=len(data), checksum=checksum_of(data))
 
     def share(self, source: Manifest, names: Collection[str]) -> bool:
         """See Draft: copies that the bucket makes."""
@@ -160,7 +160,7 @@ class BucketDraft:
         keys = {file_key(source.step, source, name): self._key(name) for name in names}
         return all(self._objects.copy(key, own) for key, own in keys.items())
 
-    def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
+    def accept(self, name: str, size_bytes: int, checksum: str) -> FileEntry:
         """See Draft."""
         key = self._key(name)
         found = self._objects.size(key)
@@ -168,7 +168,7 @@ class BucketDraft:
             raise StorageError(
                 f"{self._objects.name(key)} has {found or 0} bytes, {size_bytes} were written."
             )
-        return FileEntry(size_bytes=size_bytes, sha256=sha256)
+        return FileEntry(size_bytes=size_bytes, checksum=checksum)
 
     def seal(self, manifest: Manifest) -> None:
         """See Draft."""

@@ -82,7 +82,7 @@ class Commit:
         for name, (size, digest) in written.items():
             entries[name] = draft.accept(name, size, digest)
         for name, entry in shared.items():
-            entries[name] = draft.accept(name, entry.size_bytes, entry.sha256)
+            entries[name] = draft.accept(name, entry.size_bytes, entry.checksum)
         manifest = Manifest(
             step=self._step, attempt=self._attempt, job_uid=self._state.job_uid, created=now,
             data=draft.data, files=entries,

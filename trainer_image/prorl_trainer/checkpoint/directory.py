@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from prorl_trainer.checkpoint import manifest as manifests
+from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.files import Files, storage_error, storage_errors
-from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, FileEntry, Manifest, sha256
+from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, FileEntry, Manifest
 from prorl_trainer.errors import CheckpointError, StorageError
 
 log = logging.getLogger(__name__)
@@ -153,7 +154,7 @@ class DirectoryDraft:
         """See Draft."""
         with storage_errors(self._target):
             self._files.write(self._path / name, data)
-            return FileEntry(size_bytes=len(data), sha256=sha256(self._path / name))
+            return FileEntry(size_bytes=len(data), checksum=checksum_of(data))
 
     def share(self, source: Manifest, names: Collection[str]) -> bool:
         """See Draft: hard links."""
@@ -172,7 +173,7 @@ class DirectoryDraft:
                     return False
         return True
 
-    def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
+    def accept(self, name: str, size_bytes: int, checksum: str) -> FileEntry:
         """See Draft."""
         path = self._path / name
         with storage_errors(self._target):
@@ -180,7 +181,7 @@ class DirectoryDraft:
             if found != size_bytes:
                 raise StorageError(f"{path} has {found} bytes, {size_bytes} were written.")
             self._files.sync(path)  # its rank did so too, but on another node perhaps
-        return FileEntry(size_bytes=size_bytes, sha256=sha256)
+        return FileEntry(size_bytes=size_bytes, checksum=checksum)
 
     def seal(self, manifest: Manifest) -> None:
         """See Draft."""

@@ -54,9 +54,9 @@ def compare_checkpoints(medium: Medium, one: int, other: int) -> list[Row]:
 
 def _files(a: Manifest, b: Manifest) -> Iterator[Row]:
     for name in sorted(a.files.keys() | b.files.keys()):
-        hashes = [m.files[name].sha256 if name in m.files else None for m in (a, b)]
+        hashes = [m.files[name].checksum if name in m.files else None for m in (a, b)]
         if hashes[0] != hashes[1]:
-            yield {"file": name, "sha256": hashes}
+            yield {"file": name, "checksum": hashes}
 
 
 def _fields(a: RunState, b: RunState) -> Iterator[Row]:

@@ -9,6 +9,7 @@ from prorl_api.base import ApiModel
 from prorl_api.canonical import dumps
 from pydantic import BaseModel, Field, ValidationError
 
+from prorl_trainer.checkpoint.checksum import file_checksum
 from prorl_trainer.errors import CheckpointError, one_line
 
 SCHEMA_VERSION = 2
@@ -26,7 +27,8 @@ class FileEntry(ApiModel):
     """One file."""
 
     size_bytes: int = Field(ge=0)
-    sha256: str
+    checksum: str
+    """checksum.py's, in hex."""
 
 
 class _Version(BaseModel):
@@ -123,7 +125,8 @@ def check_files(directory: Path, manifest: Manifest, *, hashes: bool) -> None:
         if not path.is_file():
             raise ValueError(f"{name} is missing")
         found = FileEntry(
-            size_bytes=path.stat().st_size, sha256=sha256(path) if hashes else entry.sha256
+            size_bytes=path.stat().st_size,
+            checksum=file_checksum(path) if hashes else entry.checksum,
         )
         compare(name, found, entry)
 
@@ -132,11 +135,5 @@ def compare(name: str, found: FileEntry, wanted: FileEntry) -> None:
     """Raises ValueError naming the file that is not as it was written."""
     if found.size_bytes != wanted.size_bytes:
         raise ValueError(f"{name} has {found.size_bytes} bytes, must have {wanted.size_bytes}")
-    if found.sha256 != wanted.sha256:
-        raise ValueError(f"{name} has another sha256 than the manifest says")
-
-
-def sha256(path: Path) -> str:
-    """Of a file's content, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    if found.checksum != wanted.checksum:
+        raise ValueError(f"{name} has another checksum than the manifest says")

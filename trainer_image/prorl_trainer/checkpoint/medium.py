@@ -29,7 +29,7 @@ class Draft(Protocol):
         that cannot be done: they must be written then."""
         ...
 
-    def accept(self, name: str, size_bytes: int, sha256: str) -> FileEntry:
+    def accept(self, name: str, size_bytes: int, checksum: str) -> FileEntry:
         """A file of the learners, or a shared one, durable; it must have the size that its
         writer says."""
         ...

@@ -4,7 +4,6 @@ What is transient is tried again for a bounded time; every other fault is a Stor
 bucket, key and cause.
 """
 
-import hashlib
 import io
 import logging
 import os
@@ -27,6 +26,7 @@ from obstore.exceptions import (
 )
 from obstore.store import S3Store
 
+from prorl_trainer.checkpoint.checksum import Hasher
 from prorl_trainer.checkpoint.manifest import FileEntry
 from prorl_trainer.errors import ConfigError, StorageAwayError, StorageError, one_line
 
@@ -229,10 +229,10 @@ def _cause(error: BaseException) -> str:
 
 
 def _digest(found: Any, take: Callable[[bytes], object]) -> FileEntry:
-    hashed, size = hashlib.sha256(), 0
+    hashed, size = Hasher(), 0
     for chunk in found.stream(min_chunk_size=PART_BYTES):
         data = bytes(chunk)
         hashed.update(data)
         size += len(data)
         take(data)
-    return FileEntry(size_bytes=size, sha256=hashed.hexdigest())
+    return FileEntry(size_bytes=size, checksum=hashed.hexdigest())

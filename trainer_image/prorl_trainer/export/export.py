@@ -11,11 +11,11 @@ from prorl_api.wire import JobDocument, MetricsRecord
 from pydantic import ValidationError
 
 from prorl_trainer.checkpoint.files import storage_errors
-from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, STATE, sha256
+from prorl_trainer.checkpoint.manifest import MANIFEST, SHARDS, STATE
 from prorl_trainer.checkpoint.state import RunState
 from prorl_trainer.errors import ConfigError
 from prorl_trainer.export.card import CardFacts, build_card
-from prorl_trainer.export.manifest import EXPORT, ExportManifest, describe
+from prorl_trainer.export.manifest import EXPORT, ExportManifest, describe, sha256
 from prorl_trainer.export.model_files import copy_model_files
 from prorl_trainer.export.policy_weights import PolicyWeights
 from prorl_trainer.export.safetensors_file import write_weights

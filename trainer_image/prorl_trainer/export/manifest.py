@@ -1,16 +1,23 @@
 """export.json makes a directory an export: of which job and step, and what is in it."""
 
+import hashlib
 from pathlib import Path
 
 from prorl_api.base import ApiModel
 from prorl_api.spec_output import ExportDtype
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
-from prorl_trainer.checkpoint.manifest import FileEntry, sha256
 from prorl_trainer.checkpoint.state import RunState
 
 EXPORT = "export.json"
 SCHEMA_VERSION = 1
+
+
+class ExportedFile(ApiModel):
+    """One file; whoever gets it elsewhere can tell whether it is this one."""
+
+    size_bytes: int = Field(ge=0)
+    sha256: str
 
 
 class ExportManifest(ApiModel):
@@ -25,7 +32,7 @@ class ExportManifest(ApiModel):
     reference_version: int
     checkpoint_sha256: str
     """Of the checkpoint's manifest.json, which names every file of it with its hash."""
-    files: dict[str, FileEntry]
+    files: dict[str, ExportedFile]
 
     def same_weights(self, other: "ExportManifest") -> bool:
         """Another export of this checkpoint."""
@@ -47,7 +54,7 @@ def describe(
         reference_version=state.reference.version,
         checkpoint_sha256=checkpoint_sha256,
         files={
-            path.name: FileEntry(size_bytes=path.stat().st_size, sha256=sha256(path))
+            path.name: ExportedFile(size_bytes=path.stat().st_size, sha256=sha256(path))
             for path in files
         },
     )
@@ -59,3 +66,9 @@ def parse_manifest(data: bytes) -> ExportManifest | None:
         return ExportManifest.model_validate_json(data)
     except ValidationError:
         return None
+
+
+def sha256(path: Path) -> str:
+    """Of a file's content, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

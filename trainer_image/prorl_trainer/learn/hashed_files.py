@@ -1,12 +1,16 @@
 """Files of torch's distributed checkpoints, hashed on their way to the disk."""
 
-import hashlib
 import os
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystem
+
+from prorl_trainer.checkpoint.checksum import Hasher
+
+PIECE_BYTES = 2**18
+"""Hashed and written before the next one: its second reader finds it in a core's cache."""
 
 
 class HashedFiles(FileSystem):
@@ -15,7 +19,7 @@ class HashedFiles(FileSystem):
 
     def __init__(self) -> None:
         self.written: dict[str, tuple[int, str]] = {}
-        """Name -> bytes and sha256."""
+        """Name -> bytes and checksum."""
 
     @contextmanager
     def create_stream(self, path: str | os.PathLike[str], mode: str) -> Generator[Any, None, None]:
@@ -36,16 +40,19 @@ class _HashedStream:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
-        self._sha256 = hashlib.sha256()
+        self._hasher = Hasher()
         self._size = 0
         self.tell, self.flush = stream.tell, stream.flush
         self.fileno, self.close = stream.fileno, stream.close
 
     def write(self, data: Any) -> int:
-        self._sha256.update(data)
-        count = int(self._stream.write(data))
-        self._size += count
-        return count
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), PIECE_BYTES):
+            piece = view[start : start + PIECE_BYTES]
+            self._hasher.update(piece)
+            self._stream.write(piece)
+        self._size += len(view)
+        return len(view)
 
     def entry(self) -> tuple[int, str]:
-        return self._size, self._sha256.hexdigest()
+        return self._size, self._hasher.hexdigest()

@@ -16,6 +16,7 @@ from typing import Any
 import torch.distributed as dist
 import torch.distributed.checkpoint as dcp
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.serialization import get_crc32_options, set_crc32_options
 
 from prorl_trainer.checkpoint.files import storage_error
 from prorl_trainer.checkpoint.manifest import REFERENCE
@@ -86,7 +87,8 @@ def _write(
     try:
         writer = dcp.FileSystemWriter(directory, sync_files=True)
         files = writer.fs = HashedFiles()
-        dcp.save(state, storage_writer=writer, process_group=group, no_dist=group is None)
+        with _without_crc():
+            dcp.save(state, storage_writer=writer, process_group=group, no_dist=group is None)
         return files.written
     except OSError as error:
         raise storage_error(
@@ -101,6 +103,17 @@ def _write(
                     "The last checkpoint stands."
                 ) from error
         raise
+
+
+@contextmanager
+def _without_crc() -> Iterator[None]:
+    """torch's archives have a CRC-32 of every tensor, which nobody looks at beside the checksum."""
+    usual = get_crc32_options()
+    set_crc32_options(False)
+    try:
+        yield
+    finally:
+        set_crc32_options(usual)
 
 
 def read_shards(state: dict[str, Any], place: str, *, alone: bool) -> None:
