@@ -2,20 +2,21 @@
 
 import os
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 
 from torch.distributed.checkpoint.filesystem import FileSystem
 
 from prorl_trainer.checkpoint.checksum import Hasher
+from prorl_trainer.learn.direct_file import DirectFile
 
 PIECE_BYTES = 2**18
-"""Hashed and written before the next one: its second reader finds it in a core's cache."""
+"""Hashed and copied before the next one: its second reader finds it in a core's cache."""
 
 
 class HashedFiles(FileSystem):
     """Nothing is read again for its hash: it would not be in the page cache any more where memory
-    is short. What is hashed is what was meant to be written."""
+    is short. What is hashed is what was meant to be written. Every file is durable."""
 
     def __init__(self) -> None:
         self.written: dict[str, tuple[int, str]] = {}
@@ -24,10 +25,9 @@ class HashedFiles(FileSystem):
     @contextmanager
     def create_stream(self, path: str | os.PathLike[str], mode: str) -> Generator[Any, None, None]:
         """A new file; it can only be appended to."""
-        with super().create_stream(path, mode) as stream:
-            hashed = _HashedStream(stream)
-            yield hashed
-        self.written[os.path.basename(path)] = hashed.entry()
+        with closing(_HashedStream(DirectFile(path))) as stream:
+            yield stream
+        self.written[os.path.basename(path)] = stream.entry()
 
     def rename(self, path: str | os.PathLike[str], new_path: str | os.PathLike[str]) -> None:
         """The hash goes with it."""
@@ -38,21 +38,18 @@ class HashedFiles(FileSystem):
 class _HashedStream:
     """Has no seek: bytes that were written over would be in the hash."""
 
-    def __init__(self, stream: Any) -> None:
-        self._stream = stream
+    def __init__(self, file: DirectFile) -> None:
+        self._file = file
         self._hasher = Hasher()
-        self._size = 0
-        self.tell, self.flush = stream.tell, stream.flush
-        self.fileno, self.close = stream.fileno, stream.close
+        self.tell, self.flush, self.close = file.tell, file.flush, file.close
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
         for start in range(0, len(view), PIECE_BYTES):
             piece = view[start : start + PIECE_BYTES]
             self._hasher.update(piece)
-            self._stream.write(piece)
-        self._size += len(view)
+            self._file.write(piece)
         return len(view)
 
     def entry(self) -> tuple[int, str]:
-        return self._size, self._hasher.hexdigest()
+        return self._file.tell(), self._hasher.hexdigest()

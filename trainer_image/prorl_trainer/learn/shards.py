@@ -85,7 +85,7 @@ def _write(
     state: dict[str, Any], directory: Path, group: dist.ProcessGroup | None
 ) -> dict[str, tuple[int, str]]:
     try:
-        writer = dcp.FileSystemWriter(directory, sync_files=True)
+        writer = dcp.FileSystemWriter(directory, sync_files=False)  # HashedFiles does so
         files = writer.fs = HashedFiles()
         with _without_crc():
             dcp.save(state, storage_writer=writer, process_group=group, no_dist=group is None)
