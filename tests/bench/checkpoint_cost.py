@@ -1,6 +1,6 @@
 """What a checkpoint costs a training loop, against writing its bytes raw.
 
-    python tests/bench/checkpoint_cost.py [--parameters 200e6] [--repeats 5] [--threads 1]
+    python tests/bench/checkpoint_cost.py [--parameters 200e6] [--repeats 5] [--ways ours raw]
 
 Steps of a real learner go on while its state (policy, both moments of Adam, reference, all fp32) is
 saved by the product's own way: staged, written, fsynced, hashed, committed, the old one pruned.
@@ -46,6 +46,9 @@ BYTES_PER_PARAMETER = 16
 STEPS_AROUND = 3
 """Undisturbed steps before and after each save."""
 TARGET = 0.15
+OURS, RAW = "ours", "raw"
+WAYS = [OURS, "DCP async_save", "DCP save", "torch.save", RAW]
+"""By turns, in each repeat."""
 
 Ended = Callable[[], bool]
 Begin = Callable[[], Awaitable[Ended]]
@@ -72,8 +75,10 @@ def parse() -> Any:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--threads", type=int, default=1, help="of the training steps")
     parser.add_argument("--directory", type=Path, help="on the disk in question; default: /tmp")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=WAYS, help="default: all")
     parser.add_argument("--sample", action="store_true", help="8e6 parameters, one repeat")
     options = parser.parse_args()
+    options.ways = {*options.ways, OURS, RAW}
     if options.sample:
         options.parameters, options.repeats = 8e6, 1
     return options
@@ -184,15 +189,19 @@ async def measure(directory: Path, options: Any) -> list[Row]:
     await overlapped(bench, bench.ours)  # pages of the copy, and whatever else comes only once
     found: dict[str, list[Row]] = {}
     for _ in range(options.repeats):
-        for name, begin in (("ours", bench.ours), ("DCP async_save", bench.dcp_async)):
-            found.setdefault(name, []).append(await overlapped(bench, begin))
+        for name in filter(options.ways.__contains__, WAYS):
+            found.setdefault(name, []).append(await once(bench, name))
             bench.clean()
-        waits = (("DCP save", bench.dcp_sync), ("torch.save", bench.torch_save), ("raw", bench.raw))
-        for name, save in waits:
-            found.setdefault(name, []).append(waited(save))
-            bench.clean()
-    raw = [row["blocked_s"] for row in found["raw"]]
+    raw = [row["blocked_s"] for row in found[RAW]]
     return [summary(name, rows, raw, bench.size_bytes) for name, rows in found.items()]
+
+
+async def once(bench: Bench, way: str) -> Row:
+    """Times of one save."""
+    behind = {OURS: bench.ours, "DCP async_save": bench.dcp_async}
+    if way in behind:
+        return await overlapped(bench, behind[way])
+    return waited({"DCP save": bench.dcp_sync, "torch.save": bench.torch_save, RAW: bench.raw}[way])
 
 
 async def overlapped(bench: Bench, begin: Begin) -> Row:
