@@ -16,7 +16,11 @@ def is_whole(text: str) -> bool:
     right answers of a group are often the same text."""
     from latex2sympy2_extended.math_normalization import normalize_latex
 
-    reader = _reader(normalize_latex(latex_number(text), _normalization()))
+    normalized = normalize_latex(latex_number(text), _normalization())
+    return _reads(_reader(normalized, in_short=True)) or _reads(_reader(normalized))
+
+
+def _reads(reader: Any) -> bool:
     try:
         reader.math()
     except _UnreadableError:
@@ -41,7 +45,10 @@ class _Listener:
     def reportContextSensitivity(self, *_: Any) -> None: ...
 
 
-def _reader(text: str) -> Any:
+def _reader(text: str, *, in_short: bool = False) -> Any:
+    """ANTLR's parser of a text. `in_short` it decides by the text alone, not by the rules that it
+    is within (SLL, not LL), at a fraction of the cost. What it then reads to the end it would read
+    anyway, by ANTLR's own promise; what it does not, such as `x^2`, it may yet."""
     from antlr4 import CommonTokenStream, InputStream
     from latex2sympy2_extended.antlr_parser import PSLexer, PSParser
 
@@ -51,7 +58,28 @@ def _reader(text: str) -> Any:
         part.removeErrorListeners()
         part.addErrorListener(_Listener())
     reader.buildParseTrees = False
+    if in_short:
+        reader._interp = _short_decisions(reader)
     return reader
+
+
+def _short_decisions(reader: Any) -> Any:
+    from antlr4 import ParserATNSimulator, PredictionMode
+
+    decisions = ParserATNSimulator(reader, reader.atn, *_learnt())
+    decisions.predictionMode = PredictionMode.SLL
+    return decisions
+
+
+@lru_cache(maxsize=1)
+def _learnt() -> tuple[list[Any], Any]:
+    """What decisions have been made before. math-verify's own parser has another such memory, in
+    which those in short are not to be found."""
+    from antlr4 import DFA, PredictionContextCache
+    from latex2sympy2_extended.antlr_parser import PSParser
+
+    states = enumerate(PSParser.atn.decisionToState)
+    return [DFA(state, number) for number, state in states], PredictionContextCache()
 
 
 @lru_cache(maxsize=1)
