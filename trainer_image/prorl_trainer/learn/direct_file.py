@@ -9,7 +9,11 @@ import fcntl
 import mmap
 import os
 
+import numpy as np
+
 BUFFER_BYTES = 4 * 2**20
+"""Few acts on much: between them the writer wants the interpreter's lock, and so does the step that
+is computed meanwhile."""
 
 
 class DirectFile:
@@ -26,16 +30,18 @@ class DirectFile:
                 raise
             self._descriptor = os.open(path, flags, 0o666)
             self._direct = False
-        self._buffer = memoryview(mmap.mmap(-1, BUFFER_BYTES))  # aligned, as O_DIRECT wants it
+        memory = mmap.mmap(-1, BUFFER_BYTES)  # aligned, as O_DIRECT wants it
+        self._buffer, self._array = memoryview(memory), np.frombuffer(memory, np.uint8)
         self._filled = self._size = 0
         self._closed = False
 
     def write(self, data: memoryview) -> int:
         """All of it; bytes."""
-        start = 0
+        source, start = np.frombuffer(data, np.uint8), 0
         while start < len(data):
             count = min(len(data) - start, BUFFER_BYTES - self._filled)
-            self._buffer[self._filled : self._filled + count] = data[start : start + count]
+            # Unlike a memoryview, numpy lets go of the interpreter's lock while it copies.
+            np.copyto(self._array[self._filled :][:count], source[start:][:count])
             self._filled += count
             start += count
             if self._filled == BUFFER_BYTES:

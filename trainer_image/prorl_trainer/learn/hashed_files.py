@@ -8,10 +8,7 @@ from typing import Any
 from torch.distributed.checkpoint.filesystem import FileSystem
 
 from prorl_trainer.checkpoint.checksum import Hasher
-from prorl_trainer.learn.direct_file import DirectFile
-
-PIECE_BYTES = 2**18
-"""Hashed and copied before the next one: its second reader finds it in a core's cache."""
+from prorl_trainer.learn.direct_file import BUFFER_BYTES, DirectFile
 
 
 class HashedFiles(FileSystem):
@@ -45,9 +42,9 @@ class _HashedStream:
 
     def write(self, data: Any) -> int:
         view = memoryview(data).cast("B")
-        for start in range(0, len(view), PIECE_BYTES):
-            piece = view[start : start + PIECE_BYTES]
-            self._hasher.update(piece)
+        for start in range(0, len(view), BUFFER_BYTES):
+            piece = view[start : start + BUFFER_BYTES]
+            self._hasher.update(piece)  # its copy then comes from the processor's cache
             self._file.write(piece)
         return len(view)
 
