@@ -39,6 +39,8 @@ class CoordinatorLink:
         self._documents: dict[Key, StatusDocument] = {}
         self._commands: dict[Key, tuple[Command, ...]] = {}
         self._refusing: set[Key] = set()
+        self._refusals: dict[Key, set[tuple[str, int]]] = {}
+        """ID of a command and HTTP status, of what has been logged."""
 
     def refuses(self, key: Key) -> bool:
         """Whether the coordinator does not know our token: its Secret is another key's."""
@@ -68,6 +70,7 @@ class CoordinatorLink:
         self.follow(key, None)
         self.ask(key, ())
         self._documents.pop(key, None)
+        self._refusals.pop(key, None)
 
     async def run(self) -> None:
         """Until cancelled."""
@@ -102,13 +105,17 @@ class CoordinatorLink:
             async with session.post(
                 url, data=text, headers=headers, allow_redirects=False
             ) as answer:
-                if answer.status != 200:
-                    log.warning(
-                        "command=%s refused namespace=%s job=%s status=%d",
-                        command.kind, *key, answer.status,
-                    )  # fmt: skip
+                self._log_refusal(key, command, answer.status)
         except (aiohttp.ClientError, TimeoutError) as error:
             log.debug("coordinator silent namespace=%s job=%s error=%s", *key, error)
+
+    def _log_refusal(self, key: Key, command: Command, status: int) -> None:
+        """Once: it is said again at every look."""
+        logged = self._refusals.setdefault(key, set())
+        if status != 200 and (command.id, status) not in logged:
+            logged.add((command.id, status))
+            log.warning("command=%s refused namespace=%s job=%s status=%d",
+                        command.kind, *key, status)  # fmt: skip
 
     def _url(self, target: Target, part: str) -> str:
         host = f"[{target.ip}]" if ":" in target.ip else target.ip

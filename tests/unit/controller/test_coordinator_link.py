@@ -165,7 +165,9 @@ async def test_an_answer_that_comes_after_the_job_is_forgotten_is_dropped() -> N
         assert changes == [("team", "other")]
 
 
-async def test_a_command_is_repeated_until_it_is_taken_back_whatever_the_answer() -> None:
+async def test_a_command_is_repeated_until_it_is_taken_back_whatever_the_answer(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     coordinator, command = ScriptedCoordinator(GOOD), Command(id="c", kind=CommandKind.STOP)
     async with looking_at(coordinator) as (link, changes):
         link.ask(KEY, (command,))
@@ -177,3 +179,4 @@ async def test_a_command_is_repeated_until_it_is_taken_back_whatever_the_answer(
         assert said >= 2
         assert coordinator.commands == [command] * said
         assert changes == [KEY], "its document is read all the same"
+    assert caplog.text.count("command=Stop refused") == 1, "a refusal is told once"
