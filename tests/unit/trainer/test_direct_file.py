@@ -1,6 +1,7 @@
 """Bytes that go past the page cache are the bytes that were written, on whatever file system."""
 
 import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -38,20 +39,30 @@ def test_what_is_written_is_there(
     tmp_path_factory: pytest.TempPathFactory, sizes: list[int]
 ) -> None:
     parts = [content(size)[:size] for size in sizes]
-    assert written(tmp_path_factory.getbasetemp() / "file", *parts) == b"".join(parts)
+    path = tmp_path_factory.getbasetemp() / "file"
+    path.unlink(missing_ok=True)
+    assert written(path, *parts) == b"".join(parts)
+
+
+def test_a_file_that_is_there_is_never_written_into(tmp_path: Path) -> None:
+    """It may be a link, and its bytes those of another checkpoint."""
+    (tmp_path / "file").write_bytes(b"reference")
+    with pytest.raises(FileExistsError):
+        DirectFile(tmp_path / "file")
+    assert (tmp_path / "file").read_bytes() == b"reference"
 
 
 def test_a_file_system_without_o_direct_takes_the_usual_way(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    real = os.open
+    real = fcntl.fcntl
 
-    def refusing(path: Path, flags: int, mode: int) -> int:
-        if flags & os.O_DIRECT:
+    def refusing(descriptor: int, command: int, flags: int = 0) -> int:
+        if command == fcntl.F_SETFL and flags & os.O_DIRECT:
             raise OSError(errno.EINVAL, "Invalid argument")
-        return real(path, flags, mode)
+        return real(descriptor, command, flags)
 
-    monkeypatch.setattr(direct_file.os, "open", refusing)
+    monkeypatch.setattr(direct_file.fcntl, "fcntl", refusing)
     data = content(BUFFER_BYTES + 5)
     assert written(tmp_path / "file", data) == data
 

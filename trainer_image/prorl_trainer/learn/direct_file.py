@@ -17,19 +17,13 @@ is computed meanwhile."""
 
 
 class DirectFile:
-    """Can only be appended to, and is durable once it is closed. Where the file system has no
+    """One that is there is refused: it may be a link, whose bytes are another checkpoint's too.
+    It can only be appended to, and is durable once it is closed. Where the file system has no
     O_DIRECT, or not for these sizes, bytes take the usual way. Methods raise OSError."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC
-        try:
-            self._descriptor = os.open(path, flags | os.O_DIRECT, 0o666)
-            self._direct = True
-        except OSError as error:
-            if error.errno != errno.EINVAL:
-                raise
-            self._descriptor = os.open(path, flags, 0o666)
-            self._direct = False
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        self._direct = self._set_direct(True)
         memory = mmap.mmap(-1, BUFFER_BYTES)  # aligned, as O_DIRECT wants it
         self._buffer, self._array = memoryview(memory), np.frombuffer(memory, np.uint8)
         self._filled = self._size = 0
@@ -63,7 +57,7 @@ class DirectFile:
         self._closed = True
         try:
             if self._filled:
-                self._through_cache()  # the end is of no size that O_DIRECT takes
+                self._set_direct(False)  # the end is of no size that it takes
                 self._write_out()
             os.fsync(self._descriptor)
         finally:
@@ -77,10 +71,16 @@ class DirectFile:
             except OSError as error:
                 if error.errno != errno.EINVAL or not self._direct:
                     raise
-                self._through_cache()
+                self._direct = self._set_direct(False)
         self._filled = 0
 
-    def _through_cache(self) -> None:
-        self._direct = False
-        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL)
-        fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags & ~os.O_DIRECT)
+    def _set_direct(self, wanted: bool) -> bool:
+        """Whether it is so now."""
+        flags = fcntl.fcntl(self._descriptor, fcntl.F_GETFL) & ~os.O_DIRECT
+        try:
+            fcntl.fcntl(self._descriptor, fcntl.F_SETFL, flags | (os.O_DIRECT if wanted else 0))
+        except OSError as error:
+            if error.errno != errno.EINVAL:
+                raise
+            return False
+        return wanted
