@@ -70,7 +70,7 @@ def test_a_suspended_job_is_saved_gives_back_its_pods_and_goes_on(
         until("Running", lambda: space.status().get("phase") == "Running")
         space.patch(suspend=True)
         until("the coordinator is asked to stop", lambda: coordinator.asked_for())
-        assert space.status()["phase"] == "Suspending"
+        until("Suspending", lambda: space.status()["phase"] == "Suspending")
         since = space.status()["suspendingSince"]
         assert space.names("pods") == FIRST
         word = {"outcome": "Stopped", "exitCode": 75, "reason": "Stopped", "step": 4}
