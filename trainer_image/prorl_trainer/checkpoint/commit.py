@@ -77,21 +77,23 @@ class Commit:
         return source, files if files and draft.share(manifest, files) else {}
 
     def _finish(self, draft: Draft, shards: ShardFiles, shared: Files, now: float) -> Manifest:
-        entries = {name: draft.write(name, data) for name, data in documents(self._state).items()}
-        written = {f"{SHARDS}/{name}": entry for name, entry in sorted(shards.files.items())}
-        for name, (size, digest) in written.items():
-            entries[name] = draft.accept(name, size, digest)
-        for name, entry in shared.items():
-            entries[name] = draft.accept(name, entry.size_bytes, entry.checksum)
         manifest = Manifest(
             step=self._step, attempt=self._attempt, job_uid=self._state.job_uid, created=now,
-            data=draft.data, files=entries,
+            data=draft.data, files=self._files(draft, shards, shared),
         )  # fmt: skip
         draft.seal(manifest)
         self._refuse_if_replaced()
         self._make_way()
         draft.publish()
         return manifest
+
+    def _files(self, draft: Draft, shards: ShardFiles, shared: Files) -> Files:
+        found = {name: draft.write(name, data) for name, data in documents(self._state).items()}
+        written = {f"{SHARDS}/{name}": entry for name, entry in shards.files.items()}
+        taken = {name: (entry.size_bytes, entry.checksum) for name, entry in shared.items()}
+        for name, entry in sorted((written | taken).items()):
+            found[name] = draft.accept(name, *entry)
+        return found
 
     def _refuse_if_replaced(self) -> None:
         newest = max(self._medium.claims(), default=0)

@@ -1,6 +1,7 @@
 """Checkpoints in a directory: DIRECTORY/step-00000042/{manifest.json, state.json, shards/...}.
 
-A directory with another name is no checkpoint: `.tmp-` is being written, `.bad-` was set aside.
+Files in shards/reference/ may be hard links to those of an earlier checkpoint (references.py). A
+directory with another name is no checkpoint: `.tmp-` is being written, `.bad-` was set aside.
 Commit: write and fsync everything in a temporary directory, manifest last, rename, fsync parent.
 """
 
