@@ -1,18 +1,14 @@
 """A store in a directory, and file operations that fail."""
 
-import asyncio
 from pathlib import Path
 
 from prorl_api.spec_lifecycle import Resume
-from prorl_trainer.checkpoint.checksum import checksum_of
 from prorl_trainer.checkpoint.directory import Directory
-from prorl_trainer.checkpoint.files import Files, storage_errors
-from prorl_trainer.checkpoint.state import RunState
+from prorl_trainer.checkpoint.files import Files
 from prorl_trainer.checkpoint.store import CheckpointStore
-from prorl_trainer.types import ShardFiles
+from store_builders import REFERENCE, SHARD, commit, make_state, write_shards
 
-SHARD = b"weights" * 100
-REFERENCE = b"frozen" * 100
+__all__ = ["REFERENCE", "SHARD", "commit", "make_state", "write_shards"]
 
 
 class Crash(BaseException):
@@ -50,24 +46,6 @@ class FailingFiles(Files):
 
     def remove_tree(self, path):
         self._do("remove_tree", path)
-
-
-def make_state(step: int, **fields) -> RunState:
-    return RunState(job_uid="u", job_name="j", spec_hash="h", step=step, **fields)
-
-
-async def write_shards(place: str, *, reference: bool = True) -> ShardFiles:
-    files = {"__0_0.distcp": SHARD} | ({"reference/__0_0.distcp": REFERENCE} if reference else {})
-    with storage_errors(Path(place)):
-        for name, data in files.items():
-            Path(place, name).parent.mkdir(exist_ok=True)
-            with Path(place, name).open("xb") as file:
-                file.write(data)
-    return ShardFiles(files={k: (len(v), checksum_of(v)) for k, v in files.items()})
-
-
-def commit(store: CheckpointStore, step: int, **fields) -> None:
-    asyncio.run(store.commit(make_state(step, **fields), write_shards, now=1.0))
 
 
 def opened(directory: Path, *, attempt: int | None = None, files: Files | None = None):

@@ -46,14 +46,14 @@ class Commit:
         draft = await asyncio.to_thread(self._begin)
         try:
             source, shared = await asyncio.to_thread(self._share, draft)
-            shards = await write_shards(draft.shards, reference=not shared)
+            shards = await write_shards(draft.shards, reference=source is None)
             manifest = await asyncio.to_thread(self._finish, draft, shards, shared, now)
         except BaseException:
             draft.discard()
             raise
         # A newer attempt that claimed before our last act has perhaps not seen the result.
         await asyncio.to_thread(self._refuse_if_replaced)
-        self._references.committed(self._step, self._version, source if shared else None)
+        self._references.committed(self._step, self._version, source)
         return manifest
 
     def _begin(self) -> Draft:
@@ -74,7 +74,7 @@ class Commit:
             return None, {}
         start = f"{SHARDS}/{REFERENCE}/"
         files = {name: e for name, e in manifest.files.items() if name.startswith(start)}
-        return source, files if files and draft.share(manifest, files) else {}
+        return (source, files) if files and draft.share(manifest, files) else (None, {})
 
     def _finish(self, draft: Draft, shards: ShardFiles, shared: Files, now: float) -> Manifest:
         manifest = Manifest(
